@@ -1,0 +1,113 @@
+"""What a decoded frame can be, in neutral words, and what a dialect must be able to do."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import NamedTuple, Protocol
+
+from lbank_ws.channels import Topic
+from lbank_ws.events import Event
+
+
+class Push(NamedTuple):
+    """Data that a subscription brought; mostly one event."""
+
+    events: tuple[Event, ...]
+
+
+class Reply(NamedTuple):
+    """The answer to a one-shot request; it may be empty."""
+
+    events: tuple[Event, ...]
+
+
+class Ping(NamedTuple):
+    """The exchange asks whether we live; `answer` is the frame to send back."""
+
+    answer: str
+
+
+class Pong(NamedTuple):
+    """The exchange answered our ping."""
+
+
+class Ack(NamedTuple):
+    """The exchange confirmed a subscription, or its end when `joined` is False; `topic` is None when it named none."""
+
+    topic: Topic | None
+    joined: bool
+
+
+class Denial(NamedTuple):
+    """The exchange refused something.
+
+    Attributes:
+        reason: Its own words, with IP addresses masked.
+        code: Its number, or None.
+        topic: The one that was refused, or None where the frame does not say.
+        pairs: The pairs that it names as unknown; empty where it names none.
+    """
+
+    reason: str
+    code: int | None = None
+    topic: Topic | None = None
+    pairs: tuple[str, ...] = ()
+
+
+class Ignored(NamedTuple):
+    """A well-formed frame that means nothing to us; `why` says so for the log."""
+
+    why: str
+
+
+Message = Push | Reply | Ping | Pong | Ack | Denial | Ignored
+
+
+class Dialect(Protocol):
+    """One way to speak with the exchange. An object belongs to one line and one lock."""
+
+    name: str
+    path: str
+    urls: tuple[str, ...]
+
+    def spelling(self, topic: Topic) -> str:
+        """Give the wire's name of a topic; two topics of the same name cannot be told apart.
+
+        Raises:
+            UsageError: The dialect has no such topic.
+        """
+
+    def subscribe(self, topic: Topic) -> str:
+        """Give the frame that asks for a topic."""
+
+    def unsubscribe(self, topic: Topic) -> str:
+        """Give the frame that ends it."""
+
+    def request(
+        self, topic: Topic, *, size: int | None = None, start_at: datetime | None = None, end_at: datetime | None = None
+    ) -> str:
+        """Give the frame that asks once for what a topic holds.
+
+        Args:
+            topic: What to ask for.
+            size: How many rows of trades or klines; None leaves it to the exchange.
+            start_at: Klines from here on; aware.
+            end_at: Klines until here; aware.
+
+        Raises:
+            UsageError: The dialect has no one-shot requests.
+        """
+
+    def ping(self, number: int) -> str:
+        """Give the frame that asks the exchange whether it lives."""
+
+    def decode(self, frame: str, received_ns: int) -> Message:
+        """Read one frame.
+
+        Args:
+            frame: The text as received.
+            received_ns: When it was read from the socket, in nanoseconds of Unix time.
+
+        Raises:
+            DecodeError: It is not what the protocol says. Nothing else is ever raised.
+        """

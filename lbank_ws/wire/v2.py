@@ -1,0 +1,249 @@
+"""The V2 dialect, which the exchange is seen to speak.
+
+Source of every shape: docs/reference/wire.md, "V2", and the messages in tests/samples/v2/.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+from lbank_ws.channels import Channel, Topic
+from lbank_ws.errors import DecodeError, quoted
+from lbank_ws.events import Depth, Kline, Ticker, Trade
+from lbank_ws.wire import values
+from lbank_ws.wire.messages import Denial, Ignored, Message, Ping, Pong, Push, Reply
+from lbank_ws.wire.values import BadValueError, member
+
+_NAMES = {Channel.TICKER: "tick", Channel.DEPTH: "depth", Channel.TRADE: "trade", Channel.KLINE: "kbar"}
+_PUSHED_BAR = ("o", "h", "l", "c", "v", "a", "n")
+_REPLY_BAR = ("open", "high", "low", "close", "volume", "turnover", "count")
+_UNKNOWN_PAIRS = re.compile(r"Invalid order pairs:\s*\[([^\]]*)\]")
+
+
+class V2:
+    """One line's V2: it remembers nothing."""
+
+    name = "v2"
+    path = "/ws/V2/"
+    # The order in which they did best: docs/reference/wire.md, "Hosts".
+    urls: tuple[str, ...] = ("wss://api.lbkex.com/ws/V2/", "wss://api.lbank.info/ws/V2/", "wss://www.lbkex.net/ws/V2/")
+
+    def spelling(self, topic: Topic) -> str:
+        """Give the wire's name of a topic."""
+        return "/".join([_NAMES[topic.channel], topic.pair, *_parameters(topic).values()])
+
+    def subscribe(self, topic: Topic) -> str:
+        """Give the frame that asks for a topic; the exchange does not acknowledge it."""
+        return _frame(action="subscribe", subscribe=_NAMES[topic.channel], **_parameters(topic), pair=topic.pair)
+
+    def unsubscribe(self, topic: Topic) -> str:
+        """Give the frame that ends it."""
+        return _frame(action="unsubscribe", subscribe=_NAMES[topic.channel], **_parameters(topic), pair=topic.pair)
+
+    def request(
+        self, topic: Topic, *, size: int | None = None, start_at: datetime | None = None, end_at: datetime | None = None
+    ) -> str:
+        """Give the frame that asks once for what a topic holds."""
+        fields = {"action": "request", "request": _NAMES[topic.channel], **_parameters(topic), "pair": topic.pair}
+        if start_at is not None:
+            fields["start"] = values.utc8_text(start_at)
+        if end_at is not None:
+            fields["end"] = values.utc8_text(end_at)
+        if size is not None:
+            fields["size"] = str(size)
+        return _frame(**fields)
+
+    def ping(self, number: int) -> str:
+        """Give the frame that asks the exchange whether it lives."""
+        return _frame(action="ping", ping=str(number))
+
+    def decode(self, frame: str, received_ns: int) -> Message:
+        """Read one frame; raises `DecodeError` and nothing else."""
+        fields = values.parsed(frame)
+        try:
+            kind = fields.get("type")
+            reader = _READERS.get(kind) if isinstance(kind, str) else None
+            if reader is not None:
+                return reader(fields, frame, received_ns)
+            return _control(fields, frame)
+        except BadValueError as bad:
+            raise DecodeError(str(bad), frame) from None
+
+
+def _parameters(topic: Topic) -> dict[str, str]:
+    """Give what a topic needs beside channel and pair; the exchange's own examples send numbers as text."""
+    if topic.channel is Channel.DEPTH:
+        return {"depth": str(topic.levels)}
+    if topic.channel is Channel.KLINE:
+        return {"kbar": str(topic.interval)}
+    return {}
+
+
+def _frame(**fields: str) -> str:
+    return values.json_text(fields)
+
+
+def _control(fields: Mapping[str, object], frame: str) -> Message:
+    action = fields.get("action")
+    if action == "ping":
+        member(fields, "ping")
+        return Ping(f'{{"action":"pong","pong":{values.member_text(frame, "ping")}}}')
+    if action == "pong":
+        return Pong()
+    if fields.get("status") == "error":
+        text = fields.get("message")
+        reason = quoted(text) if isinstance(text, str) else "no reason was given"
+        named = _UNKNOWN_PAIRS.search(reason)
+        pairs = tuple(part.strip() for part in named[1].split(",")) if named else ()
+        return Denial(reason, pairs=pairs)
+    return Ignored(f"a frame of type {values.word(fields.get('type'))} and action {values.word(action)}")
+
+
+def _tick(fields: Mapping[str, object], frame: str, received_ns: int) -> Message:
+    tick = values.mapping(member(fields, "tick"), "tick")
+    side = tick.get("dir")
+    return Push(
+        (
+            Ticker(
+                pair=values.pair_name(member(fields, "pair")),
+                last=values.positive(member(tick, "latest"), "latest"),
+                high=values.decimal_or_none(tick, "high"),
+                low=values.decimal_or_none(tick, "low"),
+                volume=values.decimal_or_none(tick, "vol"),
+                turnover=values.decimal_or_none(tick, "turnover"),
+                change_pct=values.decimal_or_none(tick, "change"),
+                side=None if side is None else values.direction(side)[0],
+                exchange_at=_sent_at(fields),
+                received_ns=received_ns,
+                raw=frame,
+            ),
+        )
+    )
+
+
+def _depth(fields: Mapping[str, object], frame: str, received_ns: int) -> Message:
+    """Read a push, or the reply to a request: that one has its sides at the top level."""
+    is_push = "depth" in fields
+    book = values.mapping(fields["depth"], "depth") if is_push else fields
+    count = fields.get("count")
+    event = Depth(
+        pair=values.pair_name(member(fields, "pair")),
+        bids=values.Levels(values.rows(member(book, "bids"), "bids"), frame),
+        asks=values.Levels(values.rows(member(book, "asks"), "asks"), frame),
+        levels=None if count is None else values.whole(count, "count"),
+        node=values.word(fields.get("s")),
+        exchange_at=_sent_at(fields),
+        received_ns=received_ns,
+        raw=frame,
+    )
+    return Push((event,)) if is_push else Reply((event,))
+
+
+def _trade(fields: Mapping[str, object], frame: str, received_ns: int) -> Message:
+    if "trades" in fields:
+        return _past_trades(fields, frame, received_ns)
+    trade = values.mapping(member(fields, "trade"), "trade")
+    side, order_type = values.direction(member(trade, "direction"))
+    return Push(
+        (
+            Trade(
+                pair=values.pair_name(member(fields, "pair")),
+                price=values.positive(member(trade, "price"), "price"),
+                amount=values.positive(member(trade, "volume"), "volume"),
+                value=values.decimal_or_none(trade, "amount"),
+                side=side,
+                order_type=order_type,
+                traded_at=values.utc8(member(trade, "TS"), "trade.TS"),
+                exchange_at=_sent_at(fields),
+                received_ns=received_ns,
+                raw=frame,
+            ),
+        )
+    )
+
+
+def _past_trades(fields: Mapping[str, object], frame: str, received_ns: int) -> Message:
+    """Read the reply to a request for trades.
+
+    Assumption: the column `timestamp` is Unix time in seconds or milliseconds, or text in UTC+8. The only capture has
+    no rows; one with rows would settle it.
+    """
+    pair = values.pair_name(member(fields, "pair"))
+    trades = []
+    for row in _table(fields, "trades"):
+        side, order_type = values.direction(member(row, "direction"))
+        moment = member(row, "timestamp")
+        is_text = isinstance(moment, str) and "T" in moment
+        trades.append(
+            Trade(
+                pair=pair,
+                price=values.positive(member(row, "price"), "price"),
+                amount=values.positive(member(row, "volume"), "volume"),
+                value=None,
+                side=side,
+                order_type=order_type,
+                traded_at=values.utc8(moment, "timestamp") if is_text else values.epoch(moment, "timestamp"),
+                exchange_at=_sent_at(fields),
+                received_ns=received_ns,
+                raw=frame,
+            )
+        )
+    return Reply(tuple(trades))
+
+
+def _kbar(fields: Mapping[str, object], frame: str, received_ns: int) -> Message:
+    pair = values.pair_name(member(fields, "pair"))
+    if "records" in fields:
+        interval = values.word(member(fields, "kbar"))
+        bars = [
+            (values.epoch(member(row, "timestamp"), "timestamp"), row, _REPLY_BAR) for row in _table(fields, "records")
+        ]
+    else:
+        bar = values.mapping(member(fields, "kbar"), "kbar")
+        interval = values.word(member(bar, "slot"))
+        bars = [(values.utc8(member(bar, "t"), "t"), bar, _PUSHED_BAR)]
+    if interval is None:
+        raise BadValueError("the interval is not a word")
+    klines = tuple(
+        Kline(
+            pair=pair,
+            interval=interval,
+            opened_at=opened_at,
+            open=values.positive(member(row, names[0]), "open"),
+            high=values.positive(member(row, names[1]), "high"),
+            low=values.positive(member(row, names[2]), "low"),
+            close=values.positive(member(row, names[3]), "close"),
+            volume=values.positive(member(row, names[4]), "volume"),
+            turnover=values.decimal_or_none(row, names[5]),
+            trades=None if row.get(names[6]) is None else values.whole(row[names[6]], "trades"),
+            exchange_at=_sent_at(fields),
+            received_ns=received_ns,
+            raw=frame,
+        )
+        for opened_at, row, names in bars
+    )
+    return Reply(klines) if "records" in fields else Push(klines)
+
+
+def _table(fields: Mapping[str, object], key: str) -> list[Mapping[str, object]]:
+    """Read rows whose columns are named beside them."""
+    columns = [str(values.word(name)) for name in values.rows(member(fields, "columns"), "columns")]
+    table = [values.rows(row, key) for row in values.rows(fields[key], key)]
+    if any(len(row) != len(columns) for row in table):
+        raise BadValueError(f"a row of {key} does not have {len(columns)} columns")
+    return [dict(zip(columns, row, strict=True)) for row in table]
+
+
+def _sent_at(fields: Mapping[str, object]) -> datetime | None:
+    moment = fields.get("TS")
+    return None if moment is None else values.utc8(moment, "TS")
+
+
+_READERS: Mapping[str, Callable[[Mapping[str, object], str, int], Message]] = {
+    "tick": _tick,
+    "depth": _depth,
+    "trade": _trade,
+    "kbar": _kbar,
+}

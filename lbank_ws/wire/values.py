@@ -1,0 +1,255 @@
+"""Where text of the wire becomes a value: JSON, `Decimal`, UTC, a level of a book.
+
+Decided here: what counts as a number, a moment, a pair. Not decided here: which key holds it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta, timezone
+from decimal import Decimal, InvalidOperation
+from typing import NoReturn, overload
+
+from lbank_ws.channels import is_pair
+from lbank_ws.errors import DecodeError, UsageError, quoted
+from lbank_ws.events import Level, Side
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_UTC8 = timezone(timedelta(hours=8))
+_NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,4})?")
+_WORD = re.compile(r"[A-Za-z0-9_.-]{1,32}")
+# No price or amount is near; beyond it even printing a number in plain notation would take much memory.
+_LARGEST_EXPONENT = 60
+_LONGEST_NUMBER = 200
+# Epoch seconds reach this in the year 5138, epoch milliseconds did in 1973.
+_FIRST_MS = 100_000_000_000
+_BEFORE_NAME = re.compile(r"[\s{,]*")
+_BEFORE_MEMBER = re.compile(r"[\s:]*")
+_KINDS = {dict: "an object", list: "a list", bool: "true or false", type(None): "null"}
+
+
+class BadValueError(Exception):
+    """A value is not what its place demands; the dialect turns it into a `DecodeError` that quotes the frame."""
+
+
+def parsed(frame: str) -> Mapping[str, object]:
+    """Read a frame as a JSON object whose fractions are `Decimal`, exactly as printed.
+
+    Raises:
+        DecodeError: It is not JSON, not an object, holds NaN or Infinity, or could not be written to a file as UTF-8.
+    """
+    try:
+        content = json.loads(frame, parse_float=Decimal, parse_constant=_no_constant)
+        if not frame.isascii():
+            frame.encode()
+    except (ValueError, RecursionError, InvalidOperation) as error:
+        raise DecodeError(f"it is not JSON ({quoted(str(error))})", frame) from None
+    if not isinstance(content, dict):
+        raise DecodeError(f"it is {_shown(content)}, not an object", frame)
+    return content
+
+
+def json_text(content: Mapping[str, object]) -> str:
+    """Write a frame."""
+    return json.dumps(content, separators=(",", ":"))
+
+
+def member(fields: Mapping[str, object], key: str) -> object:
+    """Give what stands under a key, or say that it is missing."""
+    try:
+        return fields[key]
+    except KeyError:
+        raise BadValueError(f"{key!r} is missing") from None
+
+
+def member_text(frame: str, key: str) -> str:
+    """Give what stands under a key exactly as printed: `1E5` stays `1E5`, an object keeps its spaces.
+
+    Args:
+        frame: What `parsed` has read; nothing is checked a second time.
+        key: One that the frame has at its top; the last one counts where it has several.
+    """
+    read = json.JSONDecoder().raw_decode
+    text = ""
+    at = _end(_BEFORE_NAME, frame, 0)
+    while frame[at] != "}":
+        name, at = read(frame, at)
+        start = _end(_BEFORE_MEMBER, frame, at)
+        _, at = read(frame, start)
+        if name == key:
+            text = frame[start:at]
+        at = _end(_BEFORE_NAME, frame, at)
+    return text
+
+
+def mapping(content: object, name: str) -> Mapping[str, object]:
+    """Give a JSON object."""
+    if not isinstance(content, dict):
+        raise BadValueError(f"{name} is {_shown(content)}, not an object")
+    return content
+
+
+def rows(content: object, name: str) -> list[object]:
+    """Give a JSON list."""
+    if not isinstance(content, list):
+        raise BadValueError(f"{name} is {_shown(content)}, not a list")
+    return content
+
+
+def decimal(content: object, name: str) -> Decimal:
+    """Give a number exactly as the exchange printed it, from a JSON number or from text."""
+    if not isinstance(content, str | int | Decimal) or isinstance(content, bool):
+        raise BadValueError(f"{name} is {_shown(content)}, not a number")
+    text = str(content)
+    if not _NUMBER.fullmatch(text):
+        raise BadValueError(f"{name} is {_shown(text)}, not a number")
+    number = Decimal(text)
+    if len(text) > _LONGEST_NUMBER or abs(number.adjusted()) > _LARGEST_EXPONENT:
+        raise BadValueError(f"{name} is {quoted(text)}, far from any price or amount")
+    return number
+
+
+def decimal_or_none(fields: Mapping[str, object], key: str) -> Decimal | None:
+    """Give a number, or None where the key is missing or null."""
+    content = fields.get(key)
+    return None if content is None else decimal(content, key)
+
+
+def positive(content: object, name: str) -> Decimal:
+    """Give a number that is 0 or more."""
+    number = decimal(content, name)
+    if number < 0:
+        raise BadValueError(f"{name} is {number}, below zero")
+    return number
+
+
+def whole(content: object, name: str) -> int:
+    """Give a whole number."""
+    number = decimal(content, name)
+    if number != number.to_integral_value():
+        raise BadValueError(f"{name} is {number}, not a whole number")
+    return int(number)
+
+
+def pair_name(content: object) -> str:
+    """Give a pair as this package spells it."""
+    if isinstance(content, str) and is_pair(content):
+        return content
+    raise BadValueError(f"the pair is {_shown(content)}, not spelt like btc_usdt")
+
+
+def word(content: object) -> str | None:
+    """Give a short name such as a node's, or None when it is anything else."""
+    return content if isinstance(content, str) and _WORD.fullmatch(content) else None
+
+
+def direction(content: object) -> tuple[Side, str | None]:
+    """Split the exchange's direction: `buy_market` is (`buy`, `market`), `sell` is (`sell`, None)."""
+    text = word(content)
+    side, _, rest = (text or "").lower().partition("_")
+    if side == "buy":
+        return "buy", rest or None
+    if side == "sell":
+        return "sell", rest or None
+    raise BadValueError(f"the direction is {_shown(content)}, neither buy nor sell")
+
+
+def utc8(content: object, name: str) -> datetime:
+    """Read a moment that the exchange prints as wall clock of UTC+8 without an offset.
+
+    Source: docs/reference/wire.md, "V2 clock".
+    """
+    try:
+        moment = datetime.fromisoformat(content)  # type: ignore[arg-type]  # a TypeError is caught
+        if moment.tzinfo is not None:
+            raise BadValueError(f"{name} has an offset where none is expected")
+        return moment.replace(tzinfo=_UTC8).astimezone(timezone.utc)
+    except (TypeError, ValueError, OverflowError):
+        raise BadValueError(f"{name} is {_shown(content)}, not a moment like 2026-09-06T13:29:39.031") from None
+
+
+def utc8_text(moment: datetime) -> str:
+    """Print an aware moment the way the exchange expects it, or raise `UsageError` when it has no time zone."""
+    if moment.tzinfo is None:
+        raise UsageError(f"{moment!r} has no time zone; write datetime(..., tzinfo=timezone.utc)")
+    return moment.astimezone(_UTC8).replace(tzinfo=None).isoformat(timespec="seconds")
+
+
+def epoch(content: object, name: str) -> datetime:
+    """Read a moment given in seconds or milliseconds of Unix time."""
+    number = whole(content, name)
+    try:
+        return _EPOCH + (timedelta(milliseconds=number) if number >= _FIRST_MS else timedelta(seconds=number))
+    except OverflowError:
+        raise BadValueError(f"{name} is out of range") from None
+
+
+class Levels(Sequence[Level]):
+    """One side of a book that becomes numbers when it is looked at; exactness costs nothing before that.
+
+    Reading it raises `DecodeError` when a level is not [price, amount], both 0 or more.
+    """
+
+    __slots__ = ("_frame", "_levels", "_raw")
+
+    def __init__(self, raw: list[object], frame: str) -> None:
+        self._raw = raw
+        self._frame = frame
+        self._levels: tuple[Level, ...] | None = None
+
+    def __len__(self) -> int:
+        return len(self._raw)
+
+    @overload
+    def __getitem__(self, index: int) -> Level: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Level, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> Level | tuple[Level, ...]:
+        if isinstance(index, int) and self._levels is None:
+            return self._read(self._raw[index])
+        return self._all()[index]
+
+    def __iter__(self) -> Iterator[Level]:
+        return iter(self._all())
+
+    def __eq__(self, other: object) -> bool:
+        return tuple(self) == tuple(other) if isinstance(other, Levels | tuple | list) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._all())
+
+    def __repr__(self) -> str:
+        return repr(self._all())
+
+    def _all(self) -> tuple[Level, ...]:
+        if self._levels is None:
+            self._levels = tuple(map(self._read, self._raw))
+        return self._levels
+
+    def _read(self, raw: object) -> Level:
+        try:
+            level = rows(raw, "this one")
+            if len(level) != 2:
+                raise BadValueError(f"this one has {len(level)} members")
+            return Level(positive(level[0], "this price"), positive(level[1], "this amount"))
+        except BadValueError as bad:
+            raise DecodeError(f"a level is [price, amount], both 0 or more, but {bad}", self._frame) from None
+
+
+def _shown(content: object) -> str:
+    """Say what came, for an error."""
+    return quoted(repr(content)) if isinstance(content, str) else _KINDS.get(type(content), "a number")
+
+
+def _end(gap: re.Pattern[str], frame: str, at: int) -> int:
+    """Give where a gap ends that starts here; a gap may be empty."""
+    found = gap.match(frame, at)
+    return at if found is None else found.end()
+
+
+def _no_constant(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not a number")

@@ -1,0 +1,93 @@
+"""Where time comes from, and how the socket thread waits.
+
+Everything that waits for a socket or for time does it through a `Clock`, so that a simulation can stand in for both.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import selectors
+import socket
+import time
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+# A selector that costs no file descriptor of its own, where the platform has one.
+_Selector: type[selectors.BaseSelector] = getattr(selectors, "PollSelector", selectors.SelectSelector)
+
+
+class Moment(NamedTuple):
+    """One moment on both clocks.
+
+    Attributes:
+        s: Monotonic seconds, for lengths of time.
+        ns: Nanoseconds of Unix time, for stamps.
+    """
+
+    s: float
+    ns: int
+
+
+class Waitable(Protocol):
+    """Anything that a clock can wait for."""
+
+    def fileno(self) -> int:
+        """Give the descriptor."""
+
+
+class Clock(Protocol):
+    """The seam for simulated time."""
+
+    def now(self) -> Moment:
+        """Give the present moment."""
+
+    def wait(self, reading: Sequence[Waitable], writing: Sequence[Waitable], timeout_s: float) -> list[Waitable]:
+        """Give those that can be read or written, as soon as there is one; empty when the time is over."""
+
+
+class SystemClock:
+    """The computer's own clocks."""
+
+    def now(self) -> Moment:
+        """Give the present moment."""
+        return Moment(time.monotonic(), time.time_ns())
+
+    def wait(self, reading: Sequence[Waitable], writing: Sequence[Waitable], timeout_s: float) -> list[Waitable]:
+        """Give those that can be read or written, as soon as there is one; empty when the time is over."""
+        with _Selector() as selector:
+            for waitable in reading:
+                selector.register(waitable, selectors.EVENT_READ)
+            for waitable in writing:
+                selector.register(waitable, selectors.EVENT_WRITE)
+            ready = selector.select(max(0.0, timeout_s))
+            return [key.fileobj for key, _ in ready]  # type: ignore[misc]  # what was registered comes back
+
+
+class Waker:
+    """Ends another thread's wait. Any thread may `wake`; the waiting thread calls `calm` after it woke."""
+
+    def __init__(self) -> None:
+        self._reader, self._writer = socket.socketpair()
+        self._reader.setblocking(False)
+        self._writer.setblocking(False)
+
+    def fileno(self) -> int:
+        """Give the descriptor to wait on."""
+        return self._reader.fileno()
+
+    def wake(self) -> None:
+        """End the wait, now or at its next start."""
+        # BlockingIOError: full, so it is awake already. OSError: closed, so nobody waits any more.
+        with contextlib.suppress(BlockingIOError, OSError):
+            self._writer.send(b"!")
+
+    def calm(self) -> None:
+        """Forget the calls so far."""
+        with contextlib.suppress(BlockingIOError):
+            while self._reader.recv(4096):
+                pass
+
+    def close(self) -> None:
+        """Free both descriptors."""
+        self._reader.close()
+        self._writer.close()

@@ -1,0 +1,211 @@
+"""Makes the connected socket: every address of the host, TLS, a proxy when one was named.
+
+websocket-client could dial, but gives up at the first dead address, follows proxies of the environment by itself and
+cannot be stopped. Runs on the line's socket thread; a wake ends it at once, except inside the name look-up.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import socket
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import zip_longest
+from types import ModuleType
+from urllib.parse import urlsplit
+
+from lbank_ws.errors import Cause, ConnectionLost, MissingExtra, UsageError
+from lbank_ws.feed.clock import Clock, Waker
+from lbank_ws.feed.stream import Limits
+
+# RFC 8305 starts the next address while the first is still silent, so that a dead one costs a quarter of a second.
+_STAGGER_S = 0.25
+_PROXIES = ("http", "socks4", "socks5", "socks5h")
+_KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 7000}
+
+
+@dataclass(frozen=True)
+class Dialler:
+    """How to reach the exchange.
+
+    Attributes:
+        ca_file: A file of certificate authorities to trust in place of the system's, or None.
+        proxy: The URL of a proxy, or None; proxies named in the environment are not used.
+    """
+
+    ca_file: str | None = None
+    proxy: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse at once what could only fail later."""
+        if self.ca_file is not None:
+            self._context()
+        if self.proxy is not None:
+            if urlsplit(self.proxy).scheme not in _PROXIES:
+                raise UsageError(f"proxy begins with one of {', '.join(_PROXIES)}, like socks5://127.0.0.1:1080")
+            _python_socks()
+
+    def dial(
+        self, url: str, *, clock: Clock, waker: Waker, limits: Limits, is_stopping: Callable[[], bool]
+    ) -> socket.socket:
+        """Give a connected, non-blocking socket, TLS included.
+
+        Raises:
+            ConnectionLost: It could not be made, or `is_stopping` said so.
+        """
+        wait = _Wait(clock, waker, is_stopping)
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        port = parts.port or (443 if parts.scheme == "wss" else 80)
+        sock = self._through_proxy(host, port, limits) if self.proxy else _connected(host, port, wait, limits)
+        try:
+            return self._secured(sock, host, wait, limits) if parts.scheme == "wss" else sock
+        except BaseException:
+            sock.close()
+            raise
+
+    def _through_proxy(self, host: str, port: int, limits: Limits) -> socket.socket:
+        proxies = _python_socks()
+        try:
+            sock: socket.socket = proxies.Proxy.from_url(self.proxy).connect(host, port, timeout=limits.connect_s)
+        except Exception as error:
+            # The library has classes of its own for each proxy; their texts may hold the proxy's password.
+            raise ConnectionLost(Cause.UNREACHABLE, f"the proxy did not connect ({type(error).__name__})") from None
+        sock.setblocking(False)
+        return sock
+
+    def _secured(self, sock: socket.socket, host: str, wait: _Wait, limits: Limits) -> socket.socket:
+        secured = self._context().wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
+        deadline_s = wait.clock.now().s + limits.handshake_s
+        while True:
+            try:
+                secured.do_handshake()
+                return secured
+            except ssl.SSLWantReadError:
+                ready = wait.until([secured], [], deadline_s)
+            except ssl.SSLWantWriteError:
+                ready = wait.until([], [secured], deadline_s)
+            except ssl.SSLCertVerificationError as error:
+                secured.close()
+                raise ConnectionLost(Cause.TLS, f"the certificate is not trusted: {error.verify_message}") from None
+            except OSError as error:
+                secured.close()
+                reason = getattr(error, "reason", None) or error.strerror or type(error).__name__
+                raise ConnectionLost(Cause.TLS, f"the TLS handshake failed: {reason}") from None
+            if not ready:
+                secured.close()
+                raise ConnectionLost(Cause.STALLED, "the TLS handshake did not finish in time")
+
+    def _context(self) -> ssl.SSLContext:
+        """Give a context that verifies; there is no way to have one that does not.
+
+        `ssl.create_default_context` would write keys to the file that SSLKEYLOGFILE names.
+        """
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.hostname_checks_common_name = False
+        if self.ca_file is None:
+            context.load_default_certs()
+            return context
+        try:
+            context.load_verify_locations(cafile=self.ca_file)
+        except OSError as error:
+            raise UsageError(f"ca_file {self.ca_file} cannot be used: {error.strerror or error}") from error
+        return context
+
+
+@dataclass(frozen=True)
+class _Wait:
+    """One way to wait, for dialling and TLS."""
+
+    clock: Clock
+    waker: Waker
+    is_stopping: Callable[[], bool]
+
+    def until(
+        self, reading: list[socket.socket], writing: list[socket.socket], deadline_s: float
+    ) -> list[socket.socket]:
+        """Give the sockets that are ready; empty when the time is over."""
+        while (left_s := deadline_s - self.clock.now().s) > 0:
+            if self.is_stopping():
+                raise ConnectionLost(Cause.CLOSED, "stopped")
+            ready = self.clock.wait([*reading, self.waker], writing, left_s)
+            self.waker.calm()
+            sockets = [sock for sock in (*reading, *writing) if sock in ready]
+            if sockets:
+                return sockets
+        return []
+
+
+def _connected(host: str, port: int, wait: _Wait, limits: Limits) -> socket.socket:
+    """Try every address, each a quarter of a second after the one before, and keep the first that answers."""
+    waiting = _addresses(host, port)
+    deadline_s = wait.clock.now().s + limits.connect_s
+    reason = f"no answer within {limits.connect_s:g} s"
+    dialling: list[socket.socket] = []
+    try:
+        while (waiting or dialling) and wait.clock.now().s < deadline_s:
+            if waiting:
+                try:
+                    dialling.append(_begun(*waiting.pop(0)))
+                except OSError as error:
+                    reason = error.strerror or type(error).__name__
+                    continue
+            until_s = min(wait.clock.now().s + _STAGGER_S, deadline_s) if waiting else deadline_s
+            for sock in wait.until([], dialling, until_s):
+                dialling.remove(sock)
+                failure = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+                if failure == 0:
+                    _set_up(sock)
+                    return sock
+                sock.close()
+                reason = os.strerror(failure)
+    finally:
+        for sock in dialling:
+            sock.close()
+    raise ConnectionLost(Cause.UNREACHABLE, f"{host} port {port}: {reason}")
+
+
+def _addresses(host: str, port: int) -> list[tuple[int, tuple[object, ...]]]:
+    """Give the host's addresses, the two families in turn, in the order of the system's preference."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        raise ConnectionLost(Cause.NO_ADDRESS, f"{host}: {reason}") from None
+    first = [entry for entry in found if entry[0] == found[0][0]]
+    second = [entry for entry in found if entry[0] != found[0][0]]
+    mixed = [entry for both in zip_longest(first, second) for entry in both if entry is not None]
+    return [(entry[0], entry[4]) for entry in mixed]
+
+
+def _begun(family: int, address: tuple[object, ...]) -> socket.socket:
+    """Begin to connect; the socket becomes writable when that is decided."""
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            sock.connect(address)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _set_up(sock: socket.socket) -> None:
+    """Send small frames at once, and let the system notice a peer that is gone."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, number in _KEEPALIVE.items():
+        if hasattr(socket, name):
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), number)
+
+
+def _python_socks() -> ModuleType:
+    try:
+        return importlib.import_module("python_socks.sync")
+    except ImportError:
+        raise MissingExtra("python-socks", "proxy") from None

@@ -1,0 +1,64 @@
+"""What reaches the log, and how often: a line that is away for an hour must not fill a disk.
+
+Not decided here: what is a fault, and who else hears of it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+from lbank_ws.errors import CallbackError, LBankError
+from lbank_ws.events import Status
+
+log = logging.getLogger("lbank_ws")
+
+_APART_S = 60.0
+
+
+class Logbook:
+    """Writes the log of one client; used by its threads, guarded by its own lock."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kinds: dict[object, tuple[float, int]] = {}
+
+    def fault(self, fault: LBankError) -> None:
+        """Log a fault with its traceback; the same kind again at most once a minute, with the count between."""
+        kind: object = type(fault)
+        if isinstance(fault, CallbackError):
+            kind = (kind, fault.callback, type(fault.__cause__))
+        silent = self._turn(kind)
+        if silent is not None:
+            log.error("%s%s", fault, _more(silent), exc_info=fault.__cause__)
+
+    def status(self, host: str, status: Status) -> None:
+        """Log what happened to a line; dials that fail again and again once a minute."""
+        if status.kind == "failed":
+            if self._turn(host) is not None:
+                log.warning("cannot reach %s (%s); attempt %d, trying on", host, status.cause, status.attempts)
+        elif status.kind == "lost":
+            silent = self._turn((host, status.kind))
+            if silent is not None:
+                log.warning("lost the line to %s (%s)%s", host, status.cause, _more(silent))
+        elif status.kind == "reconnected":
+            if self._turn((host, status.kind)) is not None:
+                log.info("back on %s after %.1f s", host, status.outage_s)
+        else:
+            log.info("connected to %s", host)
+
+    def _turn(self, kind: object) -> int | None:
+        """Tell how many of a kind went unlogged since the last line, or None when it is too early for another."""
+        with self._lock:
+            now_s = time.monotonic()
+            since_s, silent = self._kinds.get(kind, (-_APART_S, 0))
+            if now_s - since_s < _APART_S:
+                self._kinds[kind] = (since_s, silent + 1)
+                return None
+            self._kinds[kind] = (now_s, 0)
+            return silent
+
+
+def _more(silent: int) -> str:
+    return f" (and {silent} more like it since the last such line)" if silent else ""

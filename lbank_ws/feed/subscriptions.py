@@ -1,0 +1,208 @@
+"""Who is wanted, who is confirmed, and who goes to the exchange next.
+
+Decided here: the state of each subscription and the order in which they are asked for. The exchange acknowledges
+nothing on V2, so the first push confirms. Source: docs/reference/wire.md, "V2 acknowledgements".
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Literal
+
+from lbank_ws.channels import Channel, Topic
+from lbank_ws.errors import SubscriptionRefused, UsageError
+from lbank_ws.events import Depth, Event, Kline
+from lbank_ws.wire import Dialect
+
+Step = Literal["subscribe", "unsubscribe"]
+
+
+class Subscribed(str, Enum):
+    """The state of a subscription."""
+
+    WAITING = "waiting"
+    LIVE = "live"
+    REFUSED = "refused"
+    LEFT = "left"
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+
+class Happened(str, Enum):
+    """What changes the state of a subscription."""
+
+    DATA = "first data"
+    DENIED = "denied"
+    LOST = "line lost"
+    UNSUBSCRIBE = "unsubscribe"
+
+
+MOVES: dict[Subscribed, dict[Happened, Subscribed]] = {
+    Subscribed.WAITING: {
+        Happened.DATA: Subscribed.LIVE,
+        Happened.DENIED: Subscribed.REFUSED,
+        Happened.UNSUBSCRIBE: Subscribed.LEFT,
+    },
+    Subscribed.LIVE: {
+        Happened.LOST: Subscribed.WAITING,
+        Happened.DENIED: Subscribed.REFUSED,
+        Happened.UNSUBSCRIBE: Subscribed.LEFT,
+    },
+    Subscribed.REFUSED: {Happened.UNSUBSCRIBE: Subscribed.LEFT},
+    Subscribed.LEFT: {},
+}
+
+
+class Subscription:
+    """One subscription; any thread may read it.
+
+    Attributes:
+        topic: What was asked for.
+        state: `waiting` for the first push, `live`, `refused` by the exchange, or `left`.
+        refusal: Why it was refused, or None.
+    """
+
+    def __init__(self, topic: Topic) -> None:
+        self.topic = topic
+        self.state = Subscribed.WAITING
+        self.refusal: SubscriptionRefused | None = None
+
+    def __repr__(self) -> str:
+        return f"Subscription({self.topic}, {self.state})"
+
+    def move(self, happened: Happened) -> None:
+        """Change the state as `MOVES` says; what it does not name changes nothing."""
+        self.state = MOVES[self.state].get(happened, self.state)
+
+
+class Subscriptions:
+    """All subscriptions of one line, and the steps still to be sent. Used under the line's lock."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self._dialect = dialect
+        self._all: dict[Topic, Subscription] = {}
+        self._spellings: dict[str, Topic] = {}
+        self._by_name: dict[tuple[Channel, str], list[Topic]] = {}
+        self._asked: dict[Topic, float] = {}  # on this line, and when
+        self._steps: dict[Topic, Step] = {}
+
+    def want(self, *topics: Topic) -> list[Subscription]:
+        """Want all of these topics, or none; wanting one again changes nothing, unless it had been refused.
+
+        Raises:
+            UsageError: The dialect cannot tell one from another that is wanted, or does not have it.
+        """
+        spellings = dict(self._spellings)
+        for topic in topics:
+            spelling = self._dialect.spelling(topic)
+            other = spellings.setdefault(spelling, topic)
+            if other != topic:
+                raise UsageError(
+                    f"the {self._dialect.name} dialect spells {topic} and {other} alike ({spelling}); "
+                    "leave one of them out, or use V2"
+                )
+        self._spellings = spellings
+        return [self._want(topic) for topic in topics]
+
+    def _want(self, topic: Topic) -> Subscription:
+        known = self._all.get(topic)
+        if known is not None and known.state is not Subscribed.REFUSED:
+            return known
+        subscription = self._all[topic] = Subscription(topic)
+        if known is None:
+            self._by_name.setdefault((topic.channel, topic.pair), []).append(topic)
+        # An end that was not sent yet need not be sent any more: the line still brings the topic.
+        if self._steps.pop(topic, None) != "unsubscribe":
+            self._steps[topic] = "subscribe"
+        return subscription
+
+    def leave(self, topic: Topic) -> bool:
+        """Want a topic no more; False when it was not wanted."""
+        subscription = self._all.pop(topic, None)
+        if subscription is None:
+            return False
+        subscription.move(Happened.UNSUBSCRIBE)
+        self._spellings.pop(self._dialect.spelling(topic), None)
+        topics = self._by_name[topic.channel, topic.pair]
+        topics.remove(topic)
+        if not topics:
+            del self._by_name[topic.channel, topic.pair]
+        self._steps.pop(topic, None)
+        if topic in self._asked:
+            self._steps[topic] = "unsubscribe"
+        return True
+
+    def named(self, channel: Channel, pair: str) -> list[Topic]:
+        """Give every wanted topic of a channel and pair."""
+        return list(self._by_name.get((channel, pair), ()))
+
+    def of(self, event: Event) -> Topic | None:
+        """Give the topic that an event belongs to, or None when nobody wants it."""
+        topics = self._by_name.get((event.channel, event.pair))
+        if topics is None:
+            return None
+        if len(topics) == 1 and not isinstance(event, Kline):
+            return topics[0]
+        return next((topic for topic in topics if _fits(topic, event)), None)
+
+    def arrived(self, topic: Topic) -> None:
+        """Note a push."""
+        self._all[topic].move(Happened.DATA)
+
+    def denied(self, topic: Topic, code: int | None, reason: str) -> SubscriptionRefused | None:
+        """Note a refusal; None when the topic is not wanted or was refused before."""
+        subscription = self._all.get(topic)
+        if subscription is None or subscription.state is Subscribed.REFUSED:
+            return None
+        subscription.move(Happened.DENIED)
+        subscription.refusal = SubscriptionRefused(str(topic), code, reason)
+        self._steps.pop(topic, None)
+        self._asked.pop(topic, None)
+        return subscription.refusal
+
+    def line_opened(self) -> None:
+        """Plan to ask for all that is wanted, in the order in which it was first wanted."""
+        self._asked.clear()
+        self._steps = {
+            topic: "subscribe" for topic, known in self._all.items() if known.state is not Subscribed.REFUSED
+        }
+
+    def line_lost(self) -> None:
+        """Forget what the line carried; what was wanted stays wanted."""
+        self._asked.clear()
+        self._steps.clear()
+        for subscription in self._all.values():
+            subscription.move(Happened.LOST)
+
+    def ask_again(self, now_s: float, after_s: float) -> None:
+        """Plan to repeat what was asked for long ago and never answered; depth alone, which always pushes at once."""
+        for topic, asked_s in self._asked.items():
+            known = self._all.get(topic)
+            is_waiting = known is not None and known.state is Subscribed.WAITING
+            if is_waiting and topic.channel is Channel.DEPTH and now_s - asked_s >= after_s:
+                self._steps.setdefault(topic, "subscribe")
+
+    def has_steps(self) -> bool:
+        """Tell whether anything is still to be sent."""
+        return bool(self._steps)
+
+    def next_step(self, now_s: float) -> tuple[Step, Topic]:
+        """Take the next thing to send."""
+        topic, step = next(iter(self._steps.items()))
+        del self._steps[topic]
+        if step == "subscribe":
+            self._asked[topic] = now_s
+        else:
+            self._asked.pop(topic, None)
+        return step, topic
+
+    def all(self) -> list[Subscription]:
+        """Give every subscription that was not left, refused ones included."""
+        return list(self._all.values())
+
+
+def _fits(topic: Topic, event: Event) -> bool:
+    if isinstance(event, Depth):
+        return event.levels == topic.levels
+    return not isinstance(event, Kline) or event.interval == topic.interval

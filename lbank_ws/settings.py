@@ -1,0 +1,102 @@
+"""Addresses that the environment may override, and the rules for an address.
+
+Read here: `LBANK_WS_URL` and `LBANK_REST_URL`, from the environment or from a `.env` file in the working directory
+(or the file that `LBANK_ENV_FILE` names); the environment wins.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Mapping
+from urllib.parse import urlsplit, urlunsplit
+
+from dotenv import dotenv_values
+
+from lbank_ws.errors import UsageError, quoted
+from lbank_ws.wire import DIALECTS, Dialect
+
+WS_URL = "LBANK_WS_URL"
+REST_URL = "LBANK_REST_URL"
+ENV_FILE = "LBANK_ENV_FILE"
+
+_UNPRINTABLE = re.compile(r"[\x00-\x20\x7f-\U0010ffff]")
+
+
+def environment() -> dict[str, str]:
+    """Give the environment's variables, and those of the `.env` file that it does not set.
+
+    Only `./.env` or the file named by `LBANK_ENV_FILE` is read, never one of a parent folder.
+
+    Raises:
+        UsageError: The named file cannot be read, or is no regular file.
+    """
+    named = os.environ.get(ENV_FILE)
+    path = named or ".env"
+    try:
+        is_regular = stat.S_ISREG(os.stat(path).st_mode)
+    except OSError as error:
+        if named:
+            raise UsageError(f"{ENV_FILE} names {named}, which cannot be read: {error.strerror}") from error
+        return dict(os.environ)
+    if not is_regular:
+        raise UsageError(f"{path} is not a regular file; write NAME=value lines into an ordinary file")
+    try:
+        from_file = dotenv_values(path, interpolate=False)
+    except (OSError, UnicodeError) as error:
+        raise UsageError(f"{path} cannot be read: {type(error).__name__}") from error
+    return {name: text for name, text in from_file.items() if text is not None} | dict(os.environ)
+
+
+def ws_url(dialect: Dialect, url: str | None = None, variables: Mapping[str, str] | None = None) -> str:
+    """Give the address to dial.
+
+    Args:
+        dialect: Its own address is used when nothing else is named, its own path when the address has none.
+        url: What the caller named; it wins over `LBANK_WS_URL`.
+        variables: The environment; read when None.
+
+    Raises:
+        UsageError: The address is not ws:// or wss:// with a host.
+    """
+    if url is not None:
+        return checked_url(url, dialect.path, ("ws", "wss"), "url")
+    named = (environment() if variables is None else variables).get(WS_URL)
+    if not named:
+        return dialect.urls[0]
+    # The variable points every script at one exchange, whichever dialect the script speaks.
+    parts = urlsplit(named)
+    if parts.path != dialect.path and parts.path in {known.path for known in DIALECTS.values()}:
+        named = urlunsplit(parts._replace(path=dialect.path))
+    return checked_url(named, dialect.path, ("ws", "wss"), WS_URL)
+
+
+def rest_url(url: str | None = None, variables: Mapping[str, str] | None = None) -> str | None:
+    """Give the address of the REST interface without a trailing slash; None for the exchange's own.
+
+    Raises:
+        UsageError: The address is not http:// or https:// with a host.
+    """
+    name = "rest_url" if url is not None else REST_URL
+    named = url if url is not None else (environment() if variables is None else variables).get(REST_URL)
+    return checked_url(named, "", ("http", "https"), name).rstrip("/") if named else None
+
+
+def checked_url(url: str, path: str, schemes: tuple[str, ...], name: str) -> str:
+    """Give an address that is safe to put into a request, with `path` when it has none.
+
+    The address is not normalised: the exchange's path is upper case with a slash at the end.
+    """
+    if not isinstance(url, str) or _UNPRINTABLE.search(url):
+        raise UsageError(f"{name} is {quoted(str(url))!r}: an address is plain ASCII without blanks")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise UsageError(f"{name} is {quoted(url)!r}: {error}") from None
+    if parts.scheme not in schemes or not parts.hostname or port == 0:
+        raise UsageError(f"{name} is {quoted(url)!r}: write {schemes[-1]}://host, with a port and a path if need be")
+    if parts.username is not None or parts.password is not None:
+        raise UsageError(f"{name} holds a user name or a password; keep credentials out of addresses")
+    return urlunsplit(parts._replace(path=path)) if parts.path in ("", "/") and path else url

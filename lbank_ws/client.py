@@ -1,0 +1,304 @@
+"""The face of the package: decorators, `run`, `start`, `stop`. It joins the parts and decides nothing."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from enum import Enum
+from queue import Empty, SimpleQueue
+from types import TracebackType
+from typing import Any
+
+from lbank_ws import settings
+from lbank_ws.callbacks import Callbacks
+from lbank_ws.channels import Topic, topic
+from lbank_ws.errors import LBankError, NoEvent, UsageError
+from lbank_ws.events import Event
+from lbank_ws.feed.backoff import Backoff
+from lbank_ws.feed.clock import Clock, SystemClock
+from lbank_ws.feed.connection import Connect, Connection
+from lbank_ws.feed.dial import Dialler
+from lbank_ws.feed.dispatch import Dispatch
+from lbank_ws.feed.logbook import Logbook
+from lbank_ws.feed.session import Habits, Session, State
+from lbank_ws.feed.subscriptions import Subscription
+from lbank_ws.wire import dialect_named
+
+_POLL_S = 0.05
+STOP_TIMEOUT_S = 5.0
+
+
+class Ended(str, Enum):
+    """Why `run` returned; giving up and being refused raise instead."""
+
+    STOPPED = "stopped"
+    TIME_OVER = "time over"
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+
+class LBankClient(Callbacks):
+    """LBank's market data as callbacks, through drops.
+
+    Every method may be called from any thread, inside a callback too. Callbacks run one at a time, in order, on one
+    thread of the client's own.
+
+    Args:
+        dialect: `v2`, which the exchange is seen to speak, or `simple`, which the published guide describes.
+        url: Another address, `ws://` or `wss://`; without a path the dialect's own is added.
+        rest_url: Another address of the REST interface.
+        ca_file: A file of certificate authorities to trust in place of the system's. TLS is always verified.
+        proxy: `http://`, `socks4://`, `socks5://` or `socks5h://host:port`; needs the extra `proxy`. Proxies named in
+            the environment are not used.
+        backoff_first_s: The longest first wait after a drop, in seconds.
+        backoff_cap_s: Where waits stop growing.
+        give_up_after_s: How old an outage may get before `run` raises `GaveUp`; None for ever.
+        silent_after_s: A line without a frame for so long is cut; after half of it the exchange is asked first.
+        connect: Makes connected sockets, for simulations; see `feed.connection.Connect`.
+        clock: Tells time and waits, for simulations; see `feed.clock.Clock`.
+
+    Raises:
+        UsageError: An option cannot be used as given.
+    """
+
+    def __init__(
+        self,
+        *,
+        dialect: str = "v2",
+        url: str | None = None,
+        rest_url: str | None = None,
+        ca_file: str | None = None,
+        proxy: str | None = None,
+        backoff_first_s: float = 1.0,
+        backoff_cap_s: float = 30.0,
+        give_up_after_s: float | None = None,
+        silent_after_s: float = 30.0,
+        connect: Connect | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        for name, length_s in [("backoff_first_s", backoff_first_s), ("backoff_cap_s", backoff_cap_s)]:
+            if not length_s > 0:
+                raise UsageError(f"{name} is a length of time in seconds above 0, not {length_s!r}")
+        if give_up_after_s is not None and not give_up_after_s >= 0:
+            raise UsageError(
+                f"give_up_after_s is a length of time in seconds, or None for ever, not {give_up_after_s!r}"
+            )
+        if not silent_after_s >= 1:
+            raise UsageError(f"silent_after_s is at least 1 second, not {silent_after_s!r}")
+        spoken = dialect_named(dialect)
+        self.rest_url = settings.rest_url(rest_url)
+        self._clock = clock or SystemClock()
+        logbook = Logbook()
+        self._dispatch = Dispatch(logbook)
+        habits = Habits(cut_after_s=silent_after_s, ping_after_s=silent_after_s / 2)
+        self._session = Session(spoken, Backoff(backoff_first_s, backoff_cap_s, give_up_after_s), habits)
+        self._connection = Connection(
+            self._session,
+            settings.ws_url(spoken, url),
+            self._dispatch.put,
+            connect=connect or Dialler(ca_file, proxy).dial,
+            clock=self._clock,
+            logbook=logbook,
+        )
+        self._lock = threading.Lock()
+        self._has_started = False
+
+    # What to subscribe to.
+
+    def subscribe(
+        self, channel: str, pair: str, *, levels: int | None = None, interval: str | None = None
+    ) -> Subscription:
+        """Ask for a channel of a pair, now or as soon as there is a line, and again after every drop.
+
+        Args:
+            channel: `ticker`, `depth`, `trade` or `kline`.
+            pair: For example `btc_usdt`.
+            levels: Depth only; 20 when None.
+            interval: Kline only; `1min` when None.
+
+        Returns:
+            The subscription; its `state` tells `waiting`, `live`, `refused` or `left`.
+
+        Raises:
+            UsageError: It cannot be asked for as written, or the dialect cannot tell it from another.
+        """
+        wanted = topic(channel, pair, levels=levels, interval=interval)
+        return self._connection.ask(lambda session: session.subscribe(wanted))[0]
+
+    def unsubscribe(self, channel: str, pair: str, *, levels: int | None = None, interval: str | None = None) -> bool:
+        """End a subscription; without `levels` or `interval` all of that channel and pair.
+
+        Returns:
+            False when there was none.
+        """
+        asked = topic(channel, pair, levels=levels, interval=interval)
+        parameter = (levels, interval)
+
+        def leave(session: Session) -> bool:
+            named = session.subscriptions.named(asked.channel, asked.pair)
+            meant = [known for known in named if parameter == (None, None) or known == asked]
+            for known in meant:
+                session.unsubscribe(known)
+            return bool(meant)
+
+        return self._connection.ask(leave)
+
+    def subscriptions(self) -> list[Subscription]:
+        """Give every subscription that was not left, refused ones included."""
+        return self._connection.ask(lambda session: session.subscriptions.all())
+
+    def wait_for(
+        self,
+        channel: str,
+        pair: str,
+        *,
+        levels: int | None = None,
+        interval: str | None = None,
+        timeout_s: float = 10.0,
+    ) -> Any:
+        """Give the next event of a channel and pair, subscribing it if nobody has.
+
+        The client must have been started, by `start()` or `with`. A subscription made here ends here.
+
+        Raises:
+            NoEvent: None came in time.
+            SubscriptionRefused: The exchange refused it.
+            GaveUp: The line was given up.
+            UsageError: The client does not run, or the call is made inside a callback, which would wait for itself.
+        """
+        if self._dispatch.is_current():
+            raise UsageError("wait_for inside a callback would wait for itself; use on_ticker and its like")
+        if not self._connection.is_alive():
+            raise UsageError(
+                "wait_for needs a running client: call start() first, or use `with LBankClient() as client`"
+            )
+        wanted = topic(channel, pair, levels=levels, interval=interval)
+        came: SimpleQueue[Event] = SimpleQueue()
+        callback = came.put
+        self._dispatch.on_topic(wanted, callback)
+        was_wanted = wanted in self._connection.ask(
+            lambda session: session.subscriptions.named(wanted.channel, wanted.pair)
+        )
+        try:
+            (subscription,) = self._connection.ask(lambda session: session.subscribe(wanted))
+            return self._next(came, wanted, subscription, timeout_s)
+        finally:
+            self._dispatch.off_topic(wanted, callback)
+            if not was_wanted:
+                self._connection.ask(lambda session: session.unsubscribe(wanted))
+
+    # Life.
+
+    def run(self, for_s: float | None = None, *, until: Callable[[], bool] | None = None) -> Ended:
+        """Start, and stay until something ends it; then stop.
+
+        Args:
+            for_s: For how long, in seconds; None for ever.
+            until: Asked twenty times a second; True ends it.
+
+        Returns:
+            `Ended.STOPPED` after `stop()`, Ctrl-C or `until`; `Ended.TIME_OVER` after `for_s`.
+
+        Raises:
+            GaveUp: No line for `give_up_after_s`.
+            SubscriptionRefused: The exchange refused every subscription there is.
+            UsageError: The client has run before, or this is a callback.
+        """
+        if self._dispatch.is_current():
+            raise UsageError("run() inside a callback would wait for itself")
+        if for_s is not None and not for_s >= 0:
+            raise UsageError(f"for_s is a length of time in seconds, or None for ever, not {for_s!r}")
+        try:
+            self.start()
+            return self._stay(for_s, until)
+        except KeyboardInterrupt:
+            return Ended.STOPPED
+        finally:
+            self.stop()
+
+    def start(self) -> None:
+        """Begin to dial and to call back, on threads of the client's own; returns at once.
+
+        Raises:
+            UsageError: The client has run before.
+        """
+        with self._lock:
+            if self._session.state is State.CLOSED and not self._has_started:
+                return  # stopped before it began: it stays so
+            if self._has_started:
+                raise UsageError("a client runs once; make a new LBankClient() to run again")
+            self._has_started = True
+            self._dispatch.start()
+            self._connection.start()
+
+    def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> bool:
+        """End the line and the threads; may be called twice, before the start, and inside a callback.
+
+        Events that came before are still handed to their callbacks. Inside a callback it returns at once, and the
+        threads end behind it.
+
+        Returns:
+            False when a callback, or a name look-up, still runs after `timeout_s`.
+        """
+        until_s = time.monotonic() + timeout_s
+        self._connection.stop()
+        has_ended = self._dispatch.is_current() or self._connection.join(timeout_s)
+        self._dispatch.stop()
+        return self._dispatch.join(max(0.0, until_s - time.monotonic())) and has_ended
+
+    def __enter__(self) -> LBankClient:
+        """Start, and give the client."""
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop."""
+        self.stop()
+
+    @property
+    def state(self) -> State:
+        """Where the line stands: `idle`, `connecting`, `open`, `waiting`, `closing` or `closed`."""
+        return self._session.state
+
+    @property
+    def error(self) -> LBankError | None:
+        """What ended the client for good, or None; `run` raises it."""
+        return self._session.ended
+
+    # How it is done.
+
+    def _stay(self, for_s: float | None, until: Callable[[], bool] | None) -> Ended:
+        """Wait in the caller's own thread, so that Ctrl-C works at once, whatever the line is doing."""
+        over_s = None if for_s is None else time.monotonic() + for_s
+        while self._connection.is_alive():
+            refusal = self._connection.ask(lambda session: session.refused_for_good())
+            if refusal is not None:
+                raise refusal
+            if until is not None and until():
+                return Ended.STOPPED
+            left_s = _POLL_S if over_s is None else min(_POLL_S, over_s - time.monotonic())
+            if left_s <= 0:
+                return Ended.TIME_OVER
+            self._connection.join(left_s)
+        if self._connection.crash is not None:
+            raise self._connection.crash
+        if self.error is not None:
+            raise self.error
+        return Ended.STOPPED
+
+    def _next(self, came: SimpleQueue[Event], wanted: Topic, subscription: Subscription, timeout_s: float) -> Event:
+        over_s = time.monotonic() + timeout_s
+        while True:
+            try:
+                return came.get(timeout=max(0.0, min(_POLL_S, over_s - time.monotonic())))
+            except Empty:
+                if subscription.refusal is not None:
+                    raise subscription.refusal from None
+                if self.error is not None:
+                    raise self.error from None
+                if time.monotonic() >= over_s or not self._connection.is_alive():
+                    raise NoEvent(str(wanted), timeout_s) from None

@@ -1,0 +1,67 @@
+"""The command `lbank-ws`: one file a verb; arguments, exit codes, logging and printing are decided here."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+from lbank_ws.cli import sandbox, watch
+from lbank_ws.cli.exits import Exit
+from lbank_ws.errors import GaveUp, LBankError, Refused
+from lbank_ws.version import VERSION
+
+_VERBS = (watch, sandbox)
+_EPILOG = """examples:
+  lbank-ws watch btc_usdt                        live prices until Ctrl-C
+  lbank-ws watch btc_usdt --sandbox --for 10s    the same from the practice exchange, without a network
+  lbank-ws sandbox                               run the practice exchange for your own scripts
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Carry out one command line and give its exit code."""
+    parser = _parser()
+    args = parser.parse_args(argv)
+    logging.basicConfig(
+        level=[logging.WARNING, logging.INFO, logging.DEBUG][min(args.verbose, 2)],
+        format="%(asctime)s %(levelname)s %(message)s",
+        stream=sys.stderr,
+    )
+    try:
+        code = int(args.run(args))
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        _forget_output()
+        return Exit.DONE
+    except LBankError as error:
+        if args.verbose > 1:
+            logging.getLogger("lbank_ws").exception("the traceback")
+        print(f"lbank-ws: {error}", file=sys.stderr)
+        return Exit.NO_DATA if isinstance(error, GaveUp | Refused) else Exit.USAGE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="lbank-ws",
+        description="LBank market data on the command line.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"lbank-ws {VERSION}")
+    verbs = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for verb in _VERBS:
+        command = verb.add_command(verbs)
+        command.set_defaults(run=verb.run)
+        command.add_argument("-v", "--verbose", action="count", default=0, help="say more; -vv also tracebacks")
+    return parser
+
+
+def _forget_output() -> None:
+    """Point standard output nowhere, so that the interpreter does not complain about the pipe when it ends."""
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

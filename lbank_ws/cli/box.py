@@ -1,0 +1,30 @@
+"""The practice exchange as a part of another command."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from lbank_ws.errors import MissingExtra, UsageError
+
+if TYPE_CHECKING:
+    from lbank_ws.sandbox import Sandbox
+
+
+@contextmanager
+def running_box(*, seed: int, port: int = 0, pairs: list[str] | None = None, speed: float = 1.0) -> Iterator[Sandbox]:
+    """Run a practice exchange; the extra `sandbox` must be installed and the port free."""
+    from lbank_ws.sandbox import Sandbox
+
+    box = Sandbox(seed=seed, port=port, pairs=pairs, speed=speed)
+    try:
+        box.start()
+    except ImportError:
+        raise MissingExtra("aiohttp", "sandbox") from None
+    except OSError as error:
+        raise UsageError(f"port {port} cannot be used: {error.strerror}; choose another with --port") from error
+    try:
+        yield box
+    finally:
+        box.stop()

@@ -1,0 +1,47 @@
+"""Exit codes, and how a command is told to end."""
+
+from __future__ import annotations
+
+import signal
+from enum import IntEnum
+from types import FrameType, TracebackType
+
+
+class Exit(IntEnum):
+    """What the exit code of a command means."""
+
+    DONE = 0
+    USAGE = 2  # the command line cannot be carried out as written
+    NO_DATA = 69  # nothing came: no line, or everything was refused
+    INTERRUPTED = 130  # Ctrl-C
+    TERMINATED = 143  # SIGTERM
+
+
+_CODES = {signal.SIGINT: Exit.INTERRUPTED, signal.SIGTERM: Exit.TERMINATED}
+
+
+class Signals:
+    """While entered, Ctrl-C and SIGTERM only set a flag, which the command polls.
+
+    A handler runs in the main thread between two instructions; one that took a lock could wait for itself for ever.
+    """
+
+    def __init__(self) -> None:
+        self.exit: Exit | None = None
+
+    def __enter__(self) -> Signals:
+        self._before = {number: signal.signal(number, self._note) for number in _CODES}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def came(self) -> bool:
+        """Tell whether one came."""
+        return self.exit is not None
+
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        self.exit = _CODES[signal.Signals(number)]

@@ -15,7 +15,7 @@ from lbank_ws.errors import UsageError, quoted
 DEFAULT_LEVELS = 20
 MAX_LEVELS = 200
 DEFAULT_INTERVAL = "1min"
-# Source: docs/reference/wire.md, "Kline intervals". These ten are documented; others were refused or never tried.
+# Source: docs/reference/wire.md, "Kline intervals". These ten are documented; no other was seen to work.
 INTERVALS = ("1min", "5min", "15min", "30min", "1hr", "4hr", "day", "week", "month", "year")
 
 _PAIR = re.compile(r"[a-z0-9]+_[a-z0-9]+")

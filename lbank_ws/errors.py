@@ -150,15 +150,15 @@ class ConnectionLost(LBankError):
 
     Attributes:
         cause: Which of the known ways.
-        detail: More about it, in words.
+        detail: More about it, in words; whoever makes it has `quoted` what came from outside.
         retry_after_s: The earliest next attempt that the exchange asked for, or None.
     """
 
     def __init__(self, cause: Cause, detail: str, *, retry_after_s: float | None = None) -> None:
         self.cause = cause
-        self.detail = quoted(detail)
+        self.detail = detail
         self.retry_after_s = retry_after_s
-        super().__init__(cause, self.detail)
+        super().__init__(cause, detail)
 
     def __str__(self) -> str:
         return f"{self.cause}: {self.detail}"

@@ -203,7 +203,7 @@ class Status:
         at: When, on this machine's clock.
         cause: Why it was lost or the dial failed; None on the others.
         outage_s: How long the line was away, in seconds; only on `reconnected`.
-        attempts: How many dials the outage has taken so far.
+        attempts: How many dials there were since the line was last open; 0 on `lost`.
     """
 
     kind: Literal["opened", "lost", "failed", "reconnected"]

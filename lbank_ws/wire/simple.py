@@ -95,10 +95,8 @@ class Simple:
         """Give the topic that an answer is about, by its name or by the id that was sent."""
         if isinstance(spelling, str) and spelling in self._topics:
             return self._topics[spelling]
-        number = fields.get("id")
-        if not isinstance(number, str | int):
-            return None
-        return next((topic for topic, sent in self._ids.items() if sent == str(number)), None)
+        number = str(fields.get("id"))
+        return next((topic for topic, sent in self._ids.items() if sent == number), None)
 
     def _push(self, fields: Mapping[str, object], frame: str, received_ns: int) -> Message:
         spelling = fields["ch"]

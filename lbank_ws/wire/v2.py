@@ -103,7 +103,6 @@ def _control(fields: Mapping[str, object], frame: str) -> Message:
 
 def _tick(fields: Mapping[str, object], frame: str, received_ns: int) -> Message:
     tick = values.mapping(member(fields, "tick"), "tick")
-    side = tick.get("dir")
     return Push(
         (
             Ticker(
@@ -114,7 +113,7 @@ def _tick(fields: Mapping[str, object], frame: str, received_ns: int) -> Message
                 volume=values.decimal_or_none(tick, "vol"),
                 turnover=values.decimal_or_none(tick, "turnover"),
                 change_pct=values.decimal_or_none(tick, "change"),
-                side=None if side is None else values.direction(side)[0],
+                side=values.side_or_none(tick.get("dir")),
                 exchange_at=_sent_at(fields),
                 received_ns=received_ns,
                 raw=frame,
@@ -229,7 +228,7 @@ def _kbar(fields: Mapping[str, object], frame: str, received_ns: int) -> Message
 
 def _table(fields: Mapping[str, object], key: str) -> list[Mapping[str, object]]:
     """Read rows whose columns are named beside them."""
-    columns = [str(values.word(name)) for name in values.rows(member(fields, "columns"), "columns")]
+    columns = [str(name) for name in values.rows(member(fields, "columns"), "columns")]
     table = [values.rows(row, key) for row in values.rows(fields[key], key)]
     if any(len(row) != len(columns) for row in table):
         raise BadValueError(f"a row of {key} does not have {len(columns)} columns")

@@ -156,6 +156,14 @@ def direction(content: object) -> tuple[Side, str | None]:
     raise BadValueError(f"the direction is {_shown(content)}, neither buy nor sell")
 
 
+def side_or_none(content: object) -> Side | None:
+    """Give the side of a direction where it is an extra, None where it is neither buy nor sell."""
+    try:
+        return direction(content)[0]
+    except BadValueError:
+        return None
+
+
 def utc8(content: object, name: str) -> datetime:
     """Read a moment that the exchange prints as wall clock of UTC+8 without an offset.
 

@@ -69,7 +69,8 @@ class Callbacks:
     def on_error(self, callback: _Callback) -> _Callback:
         """Call the decorated function with every fault; without one, faults are logged to `lbank_ws`.
 
-        A fault is an `LBankError`: `DecodeError`, `Refused`, `CallbackError`, `EventsDropped`, `GaveUp`.
+        A fault is an `LBankError`: `DecodeError`, `SubscriptionRefused`, `Refused`, `CallbackError`, `EventsDropped`
+        or `GaveUp`.
         """
         self._dispatch.on_error(callback)
         return callback

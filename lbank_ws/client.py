@@ -17,8 +17,8 @@ from lbank_ws.errors import LBankError, NoEvent, UsageError
 from lbank_ws.events import Event
 from lbank_ws.feed.backoff import Backoff
 from lbank_ws.feed.clock import Clock, SystemClock
-from lbank_ws.feed.connection import Connect, Connection
-from lbank_ws.feed.dial import Dialler
+from lbank_ws.feed.connection import Connection
+from lbank_ws.feed.dial import Connect, Dialler
 from lbank_ws.feed.dispatch import Dispatch
 from lbank_ws.feed.logbook import Logbook
 from lbank_ws.feed.session import Habits, Session, State
@@ -56,7 +56,7 @@ class LBankClient(Callbacks):
         backoff_cap_s: Where waits stop growing.
         give_up_after_s: How old an outage may get before `run` raises `GaveUp`; None for ever.
         silent_after_s: A line without a frame for so long is cut; after half of it the exchange is asked first.
-        connect: Makes connected sockets, for simulations; see `feed.connection.Connect`.
+        connect: Makes connected sockets, for simulations; see `feed.dial.Connect`.
         clock: Tells time and waits, for simulations; see `feed.clock.Clock`.
 
     Raises:
@@ -283,12 +283,16 @@ class LBankClient(Callbacks):
             left_s = _POLL_S if over_s is None else min(_POLL_S, over_s - time.monotonic())
             if left_s <= 0:
                 return Ended.TIME_OVER
-            self._connection.join(left_s)
+            self._connection.wait(left_s)
+        self._raise_end()
+        return Ended.STOPPED
+
+    def _raise_end(self) -> None:
+        """Raise what ended the line for good, if anything did."""
         if self._connection.crash is not None:
             raise self._connection.crash
         if self.error is not None:
             raise self.error
-        return Ended.STOPPED
 
     def _next(self, came: SimpleQueue[Event], wanted: Topic, subscription: Subscription, timeout_s: float) -> Event:
         over_s = time.monotonic() + timeout_s
@@ -298,7 +302,6 @@ class LBankClient(Callbacks):
             except Empty:
                 if subscription.refusal is not None:
                     raise subscription.refusal from None
-                if self.error is not None:
-                    raise self.error from None
+                self._raise_end()
                 if time.monotonic() >= over_s or not self._connection.is_alive():
                     raise NoEvent(str(wanted), timeout_s) from None

@@ -64,30 +64,40 @@ class SystemClock:
 
 
 class Waker:
-    """Ends another thread's wait. Any thread may `wake`; the waiting thread calls `calm` after it woke."""
+    """Ends another thread's wait. Any thread may `wake`; the waiting thread calls `calm` after it woke.
+
+    It costs two descriptors from `open` to `close`; outside, waking does nothing.
+    """
 
     def __init__(self) -> None:
-        self._reader, self._writer = socket.socketpair()
-        self._reader.setblocking(False)
-        self._writer.setblocking(False)
+        self._ends: tuple[socket.socket, socket.socket] | None = None
+
+    def open(self) -> None:
+        """Take the descriptors."""
+        self._ends = socket.socketpair()
+        for end in self._ends:
+            end.setblocking(False)
 
     def fileno(self) -> int:
         """Give the descriptor to wait on."""
-        return self._reader.fileno()
+        return -1 if self._ends is None else self._ends[0].fileno()
 
     def wake(self) -> None:
         """End the wait, now or at its next start."""
-        # BlockingIOError: full, so it is awake already. OSError: closed, so nobody waits any more.
+        ends = self._ends
+        # BlockingIOError: full, so it is awake already. OSError: closed meanwhile, so nobody waits any more.
         with contextlib.suppress(BlockingIOError, OSError):
-            self._writer.send(b"!")
+            if ends is not None:
+                ends[1].send(b"!")
 
     def calm(self) -> None:
         """Forget the calls so far."""
         with contextlib.suppress(BlockingIOError):
-            while self._reader.recv(4096):
+            while self._ends is not None and self._ends[0].recv(4096):
                 pass
 
     def close(self) -> None:
         """Free both descriptors."""
-        self._reader.close()
-        self._writer.close()
+        ends, self._ends = self._ends, None
+        for end in ends or ():
+            end.close()

@@ -11,16 +11,17 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import websocket
 
-from lbank_ws.errors import Cause, ConnectionLost, DecodeError
+from lbank_ws.errors import Cause, ConnectionLost, DecodeError, quoted
 from lbank_ws.feed.clock import Clock, Moment, Waker
+from lbank_ws.feed.dial import Connect
 from lbank_ws.feed.logbook import Logbook
 from lbank_ws.feed.session import Reaction, Session, State
-from lbank_ws.feed.stream import Limits, Socket, Stream
+from lbank_ws.feed.stream import Limits, Stream
 
 log = logging.getLogger("lbank_ws")
 
@@ -30,15 +31,6 @@ _NORMAL = 1000
 _STAY_AWAY = (1008, 1013)  # policy violation, try again later
 
 _Answer = TypeVar("_Answer")
-
-
-class Connect(Protocol):
-    """The seam that makes a connected socket; `Dialler.dial` is the real one."""
-
-    def __call__(
-        self, url: str, *, clock: Clock, waker: Waker, limits: Limits, is_stopping: Callable[[], bool]
-    ) -> Socket:
-        """Give a connected socket, TLS included, or raise `ConnectionLost`."""
 
 
 class Connection:
@@ -83,10 +75,12 @@ class Connection:
         self._lock = threading.Lock()
         self._waker = Waker()
         # A daemon, so that a name look-up that hangs cannot keep a finished program alive.
+        self._has_ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"{_THREADS}-{number}", daemon=True)
 
     def start(self) -> None:
         """Begin to dial, on a thread of its own."""
+        self._waker.open()
         self._thread.start()
 
     def ask(self, question: Callable[[Session], _Answer]) -> _Answer:
@@ -107,6 +101,13 @@ class Connection:
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
+    def wait(self, timeout_s: float) -> bool:
+        """Wait for the line's end for good; False when it goes on. Made for the thread that gets Ctrl-C.
+
+        An interrupted `Thread.join` takes its thread for dead, so that one is no good here (Python 3.11).
+        """
+        return self._has_ended.wait(timeout_s)
+
     def is_alive(self) -> bool:
         """Tell whether the thread runs."""
         return self._thread.is_alive()
@@ -126,6 +127,7 @@ class Connection:
             self.crash = crash
         finally:
             self._waker.close()
+            self._has_ended.set()
 
     def _lost(self, loss: ConnectionLost) -> None:
         self._decide(lambda session, now: session.lost(now, loss))
@@ -257,7 +259,8 @@ class _Line:
     def note_frame(self, _app: object, payload: bytes, opcode: int, _fin: object) -> None:
         """Keep a whole message until the library has returned."""
         self._stream.message_ended()
-        self._frame = payload if opcode == websocket.ABNF.OPCODE_TEXT else b"(a binary frame)"
+        # A message in fragments comes with the opcode of its last one, which says neither text nor binary.
+        self._frame = payload if opcode != websocket.ABNF.OPCODE_BINARY else b"(a binary frame)"
 
     def note_error(self, _app: object, error: object) -> None:
         """Keep the reason for the end; the first one counts."""
@@ -266,9 +269,9 @@ class _Line:
         elif hasattr(error, "status_code") and hasattr(error, "reason"):
             self._end(_closed(error.status_code, error.reason))
         elif self._has_opened:
-            self._end(ConnectionLost(Cause.BROKEN, f"not WebSocket: {error}"))
+            self._end(ConnectionLost(Cause.BROKEN, f"not WebSocket: {quoted(str(error))}"))
         else:
-            self._end(ConnectionLost(Cause.HANDSHAKE, f"not WebSocket: {error}"))
+            self._end(ConnectionLost(Cause.HANDSHAKE, f"not WebSocket: {quoted(str(error))}"))
 
     # How it is done.
 
@@ -298,7 +301,7 @@ class _Line:
 def _closed(code: int | None, reason: str | None) -> ConnectionLost:
     cause = Cause.REFUSED if code in _STAY_AWAY else Cause.CLOSED
     words = f"code {code}" if code is not None else "no code"
-    return ConnectionLost(cause, f"the exchange closed the line ({words}{': ' + reason if reason else ''})")
+    return ConnectionLost(cause, f"the exchange closed the line ({words}{': ' + quoted(reason) if reason else ''})")
 
 
 def _is_not_ours(record: logging.LogRecord) -> bool:

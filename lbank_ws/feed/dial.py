@@ -13,18 +13,29 @@ import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import zip_longest
 from types import ModuleType
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from lbank_ws.errors import Cause, ConnectionLost, MissingExtra, UsageError
 from lbank_ws.feed.clock import Clock, Waker
-from lbank_ws.feed.stream import Limits
+from lbank_ws.feed.stream import Limits, Socket
 
 # RFC 8305 starts the next address while the first is still silent, so that a dead one costs a quarter of a second.
 _STAGGER_S = 0.25
 _PROXIES = ("http", "socks4", "socks5", "socks5h")
 _KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 7000}
+
+
+class Connect(Protocol):
+    """The seam that makes a connected socket; `Dialler.dial` is the real one."""
+
+    def __call__(
+        self, url: str, *, clock: Clock, waker: Waker, limits: Limits, is_stopping: Callable[[], bool]
+    ) -> Socket:
+        """Give a connected socket, TLS included, or raise `ConnectionLost`."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +53,7 @@ class Dialler:
     def __post_init__(self) -> None:
         """Refuse at once what could only fail later."""
         if self.ca_file is not None:
-            self._context()
+            _ = self._context
         if self.proxy is not None:
             if urlsplit(self.proxy).scheme not in _PROXIES:
                 raise UsageError(f"proxy begins with one of {', '.join(_PROXIES)}, like socks5://127.0.0.1:1080")
@@ -78,27 +89,33 @@ class Dialler:
         return sock
 
     def _secured(self, sock: socket.socket, host: str, wait: _Wait, limits: Limits) -> socket.socket:
-        secured = self._context().wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
+        secured = self._context.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
+        try:
+            self._shake_hands(secured, wait, limits)
+        except BaseException:
+            secured.close()
+            raise
+        return secured
+
+    def _shake_hands(self, secured: ssl.SSLSocket, wait: _Wait, limits: Limits) -> None:
         deadline_s = wait.clock.now().s + limits.handshake_s
         while True:
             try:
                 secured.do_handshake()
-                return secured
+                return
             except ssl.SSLWantReadError:
                 ready = wait.until([secured], [], deadline_s)
             except ssl.SSLWantWriteError:
                 ready = wait.until([], [secured], deadline_s)
             except ssl.SSLCertVerificationError as error:
-                secured.close()
                 raise ConnectionLost(Cause.TLS, f"the certificate is not trusted: {error.verify_message}") from None
             except OSError as error:
-                secured.close()
                 reason = getattr(error, "reason", None) or error.strerror or type(error).__name__
                 raise ConnectionLost(Cause.TLS, f"the TLS handshake failed: {reason}") from None
             if not ready:
-                secured.close()
                 raise ConnectionLost(Cause.STALLED, "the TLS handshake did not finish in time")
 
+    @cached_property
     def _context(self) -> ssl.SSLContext:
         """Give a context that verifies; there is no way to have one that does not.
 

@@ -47,7 +47,7 @@ class Dispatch:
         self._of_error: tuple[Callback, ...] = ()
         self._queue: SimpleQueue[_Item | None] = SimpleQueue()
         self._dropped = 0
-        self._unreported = 0
+        self._reported = 0
         self._thread = threading.Thread(target=self._run, name="lbank-ws-dispatch", daemon=True)
 
     # Who is called.
@@ -81,16 +81,23 @@ class Dispatch:
     # What they are called with.
 
     def put(self, reaction: Reaction) -> None:
-        """Queue what a line brought; never blocks. What finds the queue full is counted and dropped, but a status."""
+        """Queue what a line brought; never blocks. What finds the queue full is counted and dropped.
+
+        A status is rare and matters, so it finds room for twice as long.
+        """
         for status in reaction.statuses:
-            self._queue.put(_Item(None, status))
-        items = [_Item(topic, event) for topic, event in reaction.events]
-        items += [_Item(None, fault) for fault in reaction.faults]
-        for item in items:
-            if self._queue.qsize() >= self._limit:
-                self._dropped += 1
-            else:
-                self._queue.put(item)
+            self._put(_Item(None, status), 2 * self._limit)
+        for topic, event in reaction.events:
+            self._put(_Item(topic, event), self._limit)
+        for fault in reaction.faults:
+            self._put(_Item(None, fault), self._limit)
+
+    def _put(self, item: _Item, limit: int) -> None:
+        if self._queue.qsize() < limit:
+            self._queue.put(item)
+            return
+        with self._lock:
+            self._dropped += 1
 
     @property
     def dropped(self) -> int:
@@ -126,9 +133,14 @@ class Dispatch:
     def _run(self) -> None:
         while (item := self._queue.get()) is not None:
             self._call_all(item)
-            if self._dropped > self._unreported:
-                count, self._unreported = self._dropped - self._unreported, self._dropped
-                self._report(EventsDropped(count, self.waiting))
+            self._report_dropped()
+        self._report_dropped()
+
+    def _report_dropped(self) -> None:
+        dropped = self._dropped  # read once: the socket threads go on counting
+        if dropped > self._reported:
+            count, self._reported = dropped - self._reported, dropped
+            self._report(EventsDropped(count, self.waiting))
 
     def _call_all(self, item: _Item) -> None:
         content = item.content
@@ -140,7 +152,9 @@ class Dispatch:
                 callback(content)
             except DecodeError as error:  # a level that was not a number, found when it was looked at
                 self._report(error)
-            except Exception as error:  # a stranger's code may raise anything, and the feed goes on
+            # A stranger's code may raise anything, and the feed goes on. sys.exit() too: it would end this thread
+            # alone, and leave a client that calls nobody back.
+            except BaseException as error:
                 fault = CallbackError(name_of(callback), content)
                 fault.__cause__ = error
                 self._report(fault)
@@ -156,7 +170,7 @@ class Dispatch:
         for callback in self._of_error:
             try:
                 callback(fault)
-            except Exception as error:  # a stranger's code, and there is nobody left to hand this to
+            except BaseException as error:  # a stranger's code, and there is nobody left to hand this to
                 failure = CallbackError(name_of(callback), fault)
                 failure.__cause__ = error
                 self._logbook.fault(failure)

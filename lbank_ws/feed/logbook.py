@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 
-from lbank_ws.errors import CallbackError, LBankError
+from lbank_ws.errors import CallbackError, LBankError, SubscriptionRefused
 from lbank_ws.events import Status
 
 log = logging.getLogger("lbank_ws")
@@ -29,6 +29,8 @@ class Logbook:
         kind: object = type(fault)
         if isinstance(fault, CallbackError):
             kind = (kind, fault.callback, type(fault.__cause__))
+        elif isinstance(fault, SubscriptionRefused):
+            kind = (kind, fault.topic)  # else a second misspelt pair would never be named
         silent = self._turn(kind)
         if silent is not None:
             log.error("%s%s", fault, _more(silent), exc_info=fault.__cause__)

@@ -7,6 +7,7 @@ row in a table test: state, input, expected reaction.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from enum import Enum
@@ -17,7 +18,7 @@ from lbank_ws.events import Event, Status
 from lbank_ws.feed.backoff import LIVED_S, Backoff
 from lbank_ws.feed.clock import Moment
 from lbank_ws.feed.subscriptions import Subscribed, Subscription, Subscriptions
-from lbank_ws.wire import Ack, Denial, Dialect, Ignored, Ping, Push
+from lbank_ws.wire import Ack, Denial, Dialect, Ignored, Ping, Push, Reply
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
@@ -65,7 +66,7 @@ class Habits:
     Attributes:
         ping_after_s: After so long without a frame the exchange is asked whether it lives.
         cut_after_s: After so long without a frame the line is cut.
-        send_apart_s: Between two frames of ours, pings and pongs excepted: at most ten a second.
+        send_apart_s: Between two frames of ours, pongs excepted: at most ten a second.
         ask_again_after_s: A depth that brought nothing is asked for again.
         close_s: How long a polite close may take.
     """
@@ -124,6 +125,7 @@ class Session:
         self._has_lived = False
         self._has_opened = False
         self._lost_s = 0.0
+        self._attempts = 0  # dials since the line was last open
 
     # What the caller asks for, from any thread.
 
@@ -131,6 +133,7 @@ class Session:
         """Dial for the first time."""
         if self._move(Signal.START):
             self._backoff.started(now.s)
+            self._attempts = 1
         return Reaction()
 
     def stop(self, now: Moment) -> Reaction:
@@ -163,7 +166,7 @@ class Session:
             kind="reconnected" if self._has_opened else "opened",
             at=_utc(now),
             outage_s=now.s - self._lost_s if kind == "reconnected" else None,
-            attempts=self._backoff.attempts,
+            attempts=self._attempts,
         )
         self._has_opened = True
         reaction.statuses.append(status)
@@ -179,19 +182,21 @@ class Session:
             return Reaction()
         if was_open:
             self._lost_s = now.s
+            self._attempts = 0
         refused = loss.cause is Cause.REFUSED or loss.retry_after_s is not None
         wait_s = self._backoff.lost(now.s, refused=refused, not_before_s=loss.retry_after_s)
-        attempts = self._backoff.attempts
-        status = Status(kind="lost" if was_open else "failed", at=_utc(now), cause=loss, attempts=attempts)
+        status = Status(kind="lost" if was_open else "failed", at=_utc(now), cause=loss, attempts=self._attempts)
         if wait_s is None:
-            self.ended = GaveUp(self._backoff.age_s(now.s), attempts + 1, loss)
+            self.ended = GaveUp(self._backoff.age_s(now.s), self._backoff.attempts, loss)
             self._move(Signal.GIVE_UP)
             return Reaction(statuses=[status], faults=[self.ended])
         self._due_s = now.s + wait_s
         return Reaction(statuses=[status])
 
     def received(self, frame: str, now: Moment) -> Reaction:
-        """A whole frame came."""
+        """A whole frame came; garbage is a sign of life too."""
+        if self.state is not State.OPEN:
+            return Reaction()
         self._heard_s = now.s
         self._is_pinged = False
         if not self._has_lived and now.s - self._opened_s >= LIVED_S:
@@ -212,41 +217,38 @@ class Session:
                 return self._ack(message)
             case Denial():
                 return self._denial(message)
-            case Ignored():
+            case Reply() | Ignored():
                 self.ignored += 1
         return Reaction()
 
     def tick(self, now: Moment) -> Reaction:
         """Do what time alone asks for: retry, pace, ping, cut."""
-        if self.state is State.WAITING and now.s >= self._due_s:
-            self._move(Signal.RETRY)
-        elif self.state is State.CLOSING and now.s >= self._due_s:
-            self._move(Signal.TIME)
-        if self.state is not State.OPEN:
+        if now.s < self.due_s():
             return Reaction()
-        silence_s = now.s - self._heard_s
-        if silence_s >= self.habits.cut_after_s:
-            return Reaction(hang_up=ConnectionLost(Cause.SILENT, f"no frame for {silence_s:.0f} s"))
-        reaction = Reaction()
-        self.subscriptions.ask_again(now.s, self.habits.ask_again_after_s)
-        if self.subscriptions.has_steps() and now.s >= self._sendable_s:
-            step, topic = self.subscriptions.next_step(now.s)
-            write = self._dialect.subscribe if step == "subscribe" else self._dialect.unsubscribe
-            reaction.send.append(write(topic))
+        if self.state is State.WAITING:
+            self._move(Signal.RETRY)
+            self._attempts += 1
+            self._backoff.dialled()
+        elif self.state is State.CLOSING:
+            self._move(Signal.TIME)
+            self.subscriptions.line_lost()
+        elif now.s >= self._heard_s + self.habits.cut_after_s:
+            return Reaction(hang_up=ConnectionLost(Cause.SILENT, f"no frame for {now.s - self._heard_s:.0f} s"))
+        else:
             self._sendable_s = now.s + self.habits.send_apart_s
-        if silence_s >= self.habits.ping_after_s and not self._is_pinged:
-            self._pings += 1
-            self._is_pinged = True
-            reaction.send.append(self._dialect.ping(self._pings))
-        return reaction
+            return Reaction(send=[self._next_frame(now)])
+        return Reaction()
 
     def due_s(self) -> float:
-        """Tell when `tick` has something to do, on the monotonic clock, if nothing else happens before."""
-        if self.state is not State.OPEN:
+        """Tell when `tick` has something to do, on the monotonic clock, if nothing else happens before.
+
+        Infinity means: nothing, however long it takes.
+        """
+        if self.state in (State.WAITING, State.CLOSING):
             return self._due_s
-        silent_s = self.habits.cut_after_s if self._is_pinged else self.habits.ping_after_s
-        due_s = min(self._heard_s + silent_s, self._heard_s + self.habits.cut_after_s)
-        return min(due_s, self._sendable_s) if self.subscriptions.has_steps() else due_s
+        if self.state is not State.OPEN:
+            return math.inf
+        return min(self._heard_s + self.habits.cut_after_s, max(self._sendable_s, self._wish_s()))
 
     def refused_for_good(self) -> SubscriptionRefused | None:
         """Give the last refusal when every subscription there is was refused, else None."""
@@ -254,6 +256,24 @@ class Session:
         if not known or any(subscription.state is not Subscribed.REFUSED for subscription in known):
             return None
         return known[-1].refusal
+
+    # What an open line sends.
+
+    def _wish_s(self) -> float:
+        """Tell when there is something to send, paced or not."""
+        if self.subscriptions.has_steps():
+            return self._sendable_s
+        again_s = self.subscriptions.ask_again_due_s(self.habits.ask_again_after_s)
+        return again_s if self._is_pinged else min(again_s, self._heard_s + self.habits.ping_after_s)
+
+    def _next_frame(self, now: Moment) -> str:
+        if not self._is_pinged and now.s >= self._heard_s + self.habits.ping_after_s:
+            self._pings += 1
+            self._is_pinged = True
+            return self._dialect.ping(self._pings)
+        self.subscriptions.ask_again(now.s, self.habits.ask_again_after_s)
+        step, topic = self.subscriptions.next_step(now.s)
+        return self._dialect.subscribe(topic) if step == "subscribe" else self._dialect.unsubscribe(topic)
 
     # What a frame means.
 
@@ -275,7 +295,7 @@ class Session:
 
     def _denial(self, message: Denial) -> Reaction:
         denied = [message.topic] if message.topic is not None else []
-        denied += [known.topic for known in self.subscriptions.all() if known.topic.pair in message.pairs]
+        denied += self.subscriptions.of_pairs(message.pairs)
         refusals: list[LBankError] = []
         for topic in denied:
             refusal = self.subscriptions.denied(topic, message.code, message.reason)

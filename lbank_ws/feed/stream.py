@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from lbank_ws.errors import Cause, ConnectionLost
+from lbank_ws.errors import Cause, ConnectionLost, quoted
 from lbank_ws.feed.clock import Clock, Waker
 
 _CHUNK = 65536
@@ -165,8 +165,9 @@ class Stream:
                 rest = rest[self._sock.send(rest) :]  # type: ignore[arg-type]  # sockets take any buffer
             except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
                 self._pause(writing=True, deadline_s=deadline_s, doing="a send")
-            except OSError as error:
-                raise self._lost(Cause.BROKEN, f"sending failed: {_words(error)}") from error
+            except OSError:
+                # The peer is gone, but what it said before, perhaps why, is still to be read; so reading finds the end.
+                break
         return len(payload)
 
     def fileno(self) -> int:
@@ -229,7 +230,7 @@ class Stream:
             raise self._lost(Cause.HANDSHAKE, "the answer is not HTTP; is this the address of a WebSocket?")
         if int(status[1]) != _SWITCHING:
             # The phrase is the server's text: enough to name the status, none of the body.
-            phrase = (status[2] or b"").decode("ascii", "replace")[:40]
+            phrase = quoted((status[2] or b"").decode("latin-1")[:40])
             after = _RETRY_AFTER.search(head[: end.end()])
             raise self._lost(
                 Cause.REFUSED,

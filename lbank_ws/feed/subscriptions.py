@@ -6,6 +6,8 @@ nothing on V2, so the first push confirms. Source: docs/reference/wire.md, "V2 a
 
 from __future__ import annotations
 
+import math
+from collections.abc import Collection
 from enum import Enum
 from typing import Literal
 
@@ -85,6 +87,7 @@ class Subscriptions:
         self._spellings: dict[str, Topic] = {}
         self._by_name: dict[tuple[Channel, str], list[Topic]] = {}
         self._asked: dict[Topic, float] = {}  # on this line, and when
+        self._unanswered: dict[Topic, float] = {}  # those of them to be asked for again, should nothing come
         self._steps: dict[Topic, Step] = {}
 
     def want(self, *topics: Topic) -> list[Subscription]:
@@ -113,7 +116,9 @@ class Subscriptions:
         if known is None:
             self._by_name.setdefault((topic.channel, topic.pair), []).append(topic)
         # An end that was not sent yet need not be sent any more: the line still brings the topic.
-        if self._steps.pop(topic, None) != "unsubscribe":
+        if self._steps.pop(topic, None) == "unsubscribe":
+            self._await_data(topic, self._asked[topic])
+        else:
             self._steps[topic] = "subscribe"
         return subscription
 
@@ -128,6 +133,7 @@ class Subscriptions:
         topics.remove(topic)
         if not topics:
             del self._by_name[topic.channel, topic.pair]
+        self._unanswered.pop(topic, None)
         self._steps.pop(topic, None)
         if topic in self._asked:
             self._steps[topic] = "unsubscribe"
@@ -136,6 +142,10 @@ class Subscriptions:
     def named(self, channel: Channel, pair: str) -> list[Topic]:
         """Give every wanted topic of a channel and pair."""
         return list(self._by_name.get((channel, pair), ()))
+
+    def of_pairs(self, pairs: Collection[str]) -> list[Topic]:
+        """Give every topic of these pairs that is wanted, or was asked for on this line and not ended yet."""
+        return [topic for topic in {**self._all, **self._asked} if topic.pair in pairs]
 
     def of(self, event: Event) -> Topic | None:
         """Give the topic that an event belongs to, or None when nobody wants it."""
@@ -148,22 +158,29 @@ class Subscriptions:
 
     def arrived(self, topic: Topic) -> None:
         """Note a push."""
-        self._all[topic].move(Happened.DATA)
+        subscription = self._all[topic]
+        if subscription.state is Subscribed.WAITING:
+            subscription.move(Happened.DATA)
+            self._unanswered.pop(topic, None)
+            if topic in self._asked:
+                self._steps.pop(topic, None)  # it was to be asked for again
 
     def denied(self, topic: Topic, code: int | None, reason: str) -> SubscriptionRefused | None:
         """Note a refusal; None when the topic is not wanted or was refused before."""
+        self._steps.pop(topic, None)
+        self._asked.pop(topic, None)
+        self._unanswered.pop(topic, None)
         subscription = self._all.get(topic)
         if subscription is None or subscription.state is Subscribed.REFUSED:
             return None
         subscription.move(Happened.DENIED)
         subscription.refusal = SubscriptionRefused(str(topic), code, reason)
-        self._steps.pop(topic, None)
-        self._asked.pop(topic, None)
         return subscription.refusal
 
     def line_opened(self) -> None:
         """Plan to ask for all that is wanted, in the order in which it was first wanted."""
         self._asked.clear()
+        self._unanswered.clear()
         self._steps = {
             topic: "subscribe" for topic, known in self._all.items() if known.state is not Subscribed.REFUSED
         }
@@ -171,17 +188,20 @@ class Subscriptions:
     def line_lost(self) -> None:
         """Forget what the line carried; what was wanted stays wanted."""
         self._asked.clear()
+        self._unanswered.clear()
         self._steps.clear()
         for subscription in self._all.values():
             subscription.move(Happened.LOST)
 
     def ask_again(self, now_s: float, after_s: float) -> None:
         """Plan to repeat what was asked for long ago and never answered; depth alone, which always pushes at once."""
-        for topic, asked_s in self._asked.items():
-            known = self._all.get(topic)
-            is_waiting = known is not None and known.state is Subscribed.WAITING
-            if is_waiting and topic.channel is Channel.DEPTH and now_s - asked_s >= after_s:
-                self._steps.setdefault(topic, "subscribe")
+        for topic in [known for known, asked_s in self._unanswered.items() if now_s >= asked_s + after_s]:
+            del self._unanswered[topic]
+            self._steps[topic] = "subscribe"
+
+    def ask_again_due_s(self, after_s: float) -> float:
+        """Tell when `ask_again` has something to plan; infinity when nothing is unanswered."""
+        return min(self._unanswered.values(), default=math.inf) + after_s
 
     def has_steps(self) -> bool:
         """Tell whether anything is still to be sent."""
@@ -193,6 +213,7 @@ class Subscriptions:
         del self._steps[topic]
         if step == "subscribe":
             self._asked[topic] = now_s
+            self._await_data(topic, now_s)
         else:
             self._asked.pop(topic, None)
         return step, topic
@@ -200,6 +221,10 @@ class Subscriptions:
     def all(self) -> list[Subscription]:
         """Give every subscription that was not left, refused ones included."""
         return list(self._all.values())
+
+    def _await_data(self, topic: Topic, asked_s: float) -> None:
+        if topic.channel is Channel.DEPTH and self._all[topic].state is Subscribed.WAITING:
+            self._unanswered[topic] = asked_s
 
 
 def _fits(topic: Topic, event: Event) -> bool:

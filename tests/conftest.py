@@ -1,0 +1,89 @@
+"""What every test may ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from lbank_ws import LBankClient
+from lbank_ws.sandbox import Sandbox
+from tests.plain_exchange import PlainExchange
+from tests.waiting import our_threads, wait_until
+
+
+class BoxExchange:
+    """The practice exchange with the few methods that `PlainExchange` has too."""
+
+    def __init__(self, port: int = 0) -> None:
+        self._box = Sandbox(port=port, pairs=["btc_usdt", "eth_usdt", "sol_usdt", "xrp_usdt"])
+        self._box.start()
+        self.url = self._box.url
+        self.port = int(self.url.rpartition(":")[2])
+
+    def topics(self) -> set[str]:
+        """Give what the newest line is subscribed to: `ticker/btc_usdt`."""
+        views = self._box.visitors()
+        return {"/".join(known.split("/")[:2]) for known in views[-1].subscriptions} if views else set()
+
+    def hang_up(self) -> None:
+        """End every line politely, as LBank does now and then."""
+        self._box.disconnect(1000)
+
+    def say(self, text: str) -> None:
+        """Send a frame to every line."""
+        self._box.broadcast(text)
+
+    def close(self) -> None:
+        """End every line and free the port."""
+        self._box.stop()
+
+
+class WebsocketsExchange(PlainExchange):
+    """The server of the library `websockets` under the same methods."""
+
+    def topics(self) -> set[str]:
+        """Give what the newest line is subscribed to: `ticker/btc_usdt`."""
+        names = {"tick": "ticker", "kbar": "kline"}
+        split = (asked.split("/") for asked in self.asked)
+        return {f"{names.get(kind, kind)}/{pair}" for kind, pair in split}
+
+    def hang_up(self) -> None:
+        """End every line politely, as LBank does now and then."""
+        self.each(lambda line: line.close(1000))
+
+
+@pytest.fixture(params=[BoxExchange, WebsocketsExchange], ids=["sandbox", "websockets"])
+def make_exchange(request: pytest.FixtureRequest) -> Iterator[Callable[..., Any]]:
+    """Give a maker of exchanges, once for the practice exchange and once for a server of another library."""
+    made = []
+
+    def make(port: int = 0) -> Any:
+        made.append(request.param(port))
+        return made[-1]
+
+    yield make
+    for exchange in made:
+        exchange.close()
+
+
+@pytest.fixture
+def exchange(make_exchange: Callable[..., Any]) -> Any:
+    """Give a running exchange."""
+    return make_exchange()
+
+
+@pytest.fixture
+def make_client() -> Iterator[Callable[..., LBankClient]]:
+    """Give a maker of clients with short waits; each is stopped, and its threads must be gone, when the test ends."""
+    made = []
+
+    def make(url: str, **options: Any) -> LBankClient:
+        made.append(LBankClient(url=url, **{"backoff_first_s": 0.05, "backoff_cap_s": 0.2, **options}))
+        return made[-1]
+
+    yield make
+    for client in made:
+        client.stop()
+    wait_until(lambda: not our_threads(), what="the end of every thread")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import socket
 import ssl
 import threading
 from collections.abc import Callable
@@ -53,7 +54,8 @@ class PlainExchange:
         """End every line and free the port."""
         self._server.shutdown()
         for line in list(self._lines):
-            line.socket.close()
+            with contextlib.suppress(OSError):  # closing alone would not end a read that waits in another thread
+                line.socket.shutdown(socket.SHUT_RDWR)
         self._thread.join(5)
 
     def say(self, content: object) -> None:

@@ -358,6 +358,10 @@ STORIES: dict[str, tuple[str, list[str]]] = {
         "want start open leave send want send",
         ["subscribe", "unsubscribe", "subscribe"],
     ),
+    "left, wanted and left after the end was sent": (
+        "want start open leave send want leave send",
+        ["subscribe", "unsubscribe"],
+    ),
     "left and wanted while waiting": ("want start open lose leave want retry open send", ["subscribe", "subscribe"]),
     "line lost before it was sent": ("start open want lose retry open send", ["subscribe"]),
     "line lost after it was sent": ("want start open send lose retry open send", ["subscribe", "subscribe"]),
@@ -510,6 +514,17 @@ class TestData:
         reaction = session.received(push(BTC_TICKER), at(2))
 
         assert (reaction.events, session.ignored) == ([], 1)
+
+    def test_a_late_push_does_not_stand_for_the_subscription_that_follows(self):
+        """Left and wanted again: what comes in between does not make the new request needless."""
+        session = opened_session(BTC_TICKER)
+        session.unsubscribe(BTC_TICKER)
+        session.tick(at(2))
+        session.subscribe(BTC_TICKER)
+
+        session.received(push(BTC_TICKER), at(2.05))
+
+        assert after(session, 3) == ["subscribe tick/btc_usdt"]
 
     def test_two_depths_of_one_pair_are_told_apart(self):
         """Each callback gets the book that it asked for."""

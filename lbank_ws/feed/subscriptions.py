@@ -179,8 +179,6 @@ class Subscriptions:
 
     def line_opened(self) -> None:
         """Plan to ask for all that is wanted, in the order in which it was first wanted."""
-        self._asked.clear()
-        self._unanswered.clear()
         self._steps = {
             topic: "subscribe" for topic, known in self._all.items() if known.state is not Subscribed.REFUSED
         }

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from itertools import pairwise
-from random import Random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lbank_ws.sandbox import pit as pit_module
 from lbank_ws.sandbox.bars import DAY_MS, HOUR_MS, INTERVALS, MINUTE_MS, bar_start, merged
-from lbank_ws.sandbox.ladder import Ladder
 from lbank_ws.sandbox.listings import LISTINGS, listing_of
 from lbank_ws.sandbox.market import LONGEST_STEP_MS, SLOT_MS, Book, Happening, Klines, Market, Tick, Trade
+from lbank_ws.sandbox.orders import Kind, Order, Side
 
 OPENED_AT_MS = 1_795_399_447_031
 BUSY, THIN = "btc_usdt", "lbk_usdt"
@@ -31,6 +31,14 @@ def opened_market(*pairs: str, seed: int = 1) -> Market:
 def played(seconds: float, *pairs: str, seed: int = 1) -> tuple[Market, list[Happening]]:
     market = opened_market(*pairs, seed=seed)
     return market, market.advance(OPENED_AT_MS + int(seconds * 1000))
+
+
+def trades(happened: list[Happening]) -> list[Trade]:
+    return [each for each in happened if isinstance(each, Trade)]
+
+
+def an_order(side: Side, price: int, amount: int, kind: Kind = Kind.LIMIT, value: int = 0, name: str = "mine") -> Order:
+    return Order(name, listing_of(BUSY), side, kind, price, amount, value, owner="user")
 
 
 def test_same_seed_gives_the_same_market():
@@ -89,6 +97,17 @@ def test_a_book_is_deep_sorted_and_never_crossed(seed, pair):
         assert all(amount > 0 for _, amount in book.bids + book.asks)
 
 
+@pytest.mark.parametrize("pair", ["pepe_usdt", "new_usdt"])
+def test_a_walk_on_a_coarse_grid_goes_up_as_well_as_down(pair):
+    """An order above the market would wait for ever if prices only fell from where they began."""
+    start = listing_of(pair).price
+    highest = [max(each.price for each in trades(played(600, pair, seed=seed)[1])) for seed in range(6)]
+    lowest = [min(each.price for each in trades(played(600, pair, seed=seed)[1])) for seed in range(6)]
+
+    assert max(highest) - start > 10
+    assert start - min(lowest) > 10
+
+
 @FEW
 @given(seed=seeds, pair=st.sampled_from([*LISTINGS, "new_usdt"]))
 def test_the_figures_of_24_hours_fit_together(seed, pair):
@@ -114,16 +133,15 @@ def test_the_24_hours_are_the_last_1440_minutes_and_the_one_in_progress():
 
 def test_a_taker_eats_into_the_book_from_the_best_price_on():
     """A trade must be at a price that the book showed, and leave less there."""
-    ladder = Ladder(listing_of(BUSY), Random(1))
-    (first, first_amount), (second, second_amount) = ladder.asks[:2]
-    bids = list(ladder.bids)
+    market = opened_market()
+    (first, first_amount), (second, second_amount) = market.book(BUSY).asks[:2]
+    bids = market.book(BUSY).bids
 
-    fills = ladder.take("buy", first_amount + 3, most=3)
+    happened = market.place(an_order("buy", second, first_amount + 3), market.now_ms)
 
-    assert fills == [(first, first_amount), (second, 3)]
-    assert ladder.asks[0] == (second, second_amount - 3)
-    assert ladder.bids == bids
-    assert len(ladder.asks) == 200
+    assert [(each.price, each.volume) for each in trades(happened)] == [(first, first_amount), (second, 3)]
+    assert market.book(BUSY).asks[0] == (second, second_amount - 3)
+    assert market.book(BUSY).bids == bids
 
 
 def test_latest_is_the_price_of_the_last_trade():
@@ -309,8 +327,9 @@ def test_a_step_back_gives_nothing():
     assert market.now_ms > OPENED_AT_MS
 
 
-def test_recent_trades_are_bounded():
+def test_recent_trades_are_bounded(monkeypatch):
     """They are asked for again and again; they must not grow for ever."""
+    monkeypatch.setattr(pit_module, "KEPT_TRADES", 500)
     market, happened = played(500)
     made = [each for each in happened if isinstance(each, Trade)]
 

@@ -429,7 +429,7 @@ def test_importing_the_sandbox_does_not_need_aiohttp_but_starting_does():
     assert said == "the practice exchange needs the package aiohttp: pip install 'lbank-ws[sandbox]'\n"
 
 
-@pytest.mark.parametrize("wrong", [{"speed": 0}, {"ping_every_s": -1}, {"pong_within_s": 0}, {"pairs": ["BTC/USDT"]}])
+@pytest.mark.parametrize("wrong", [{"speed": -1}, {"ping_every_s": -1}, {"pong_within_s": 0}, {"pairs": ["BTC/USDT"]}])
 def test_a_box_that_cannot_work_is_refused_at_once(wrong):
     """Not in its thread, later."""
     with pytest.raises(ValueError, match=r"above zero|base_quote"):

@@ -13,11 +13,18 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def running_box(*, seed: int, port: int = 0, pairs: list[str] | None = None, speed: float = 1.0) -> Iterator[Sandbox]:
-    """Run a practice exchange; the extra `sandbox` must be installed and the port free."""
+def running_box(
+    *, seed: int, port: int = 0, pairs: list[str] | None = None, speed: float = 1.0, faults: str | None = None
+) -> Iterator[Sandbox]:
+    """Run a practice exchange; the extra `sandbox` must be installed, the port free and the script of faults right."""
     from lbank_ws.sandbox import Sandbox
 
-    box = Sandbox(seed=seed, port=port, pairs=pairs, speed=speed)
+    try:
+        box = Sandbox(seed=seed, port=port, pairs=pairs, speed=speed, faults=() if faults is None else faults)
+    except OSError as error:
+        raise UsageError(f"the script {faults} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise UsageError(str(error)) from error
     try:
         box.start()
     except ImportError:

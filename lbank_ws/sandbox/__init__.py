@@ -5,6 +5,7 @@ client's mistakes. Starting it needs the package aiohttp; importing it does not.
 """
 
 from lbank_ws.sandbox.floor import VisitorView
+from lbank_ws.sandbox.replay import Replayer
 from lbank_ws.sandbox.server import Sandbox
 
-__all__ = ["Sandbox", "VisitorView"]
+__all__ = ["Replayer", "Sandbox", "VisitorView"]

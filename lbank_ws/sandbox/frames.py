@@ -15,22 +15,25 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from functools import lru_cache
 
 from lbank_ws.sandbox.bars import EPOCH, Bar
-from lbank_ws.sandbox.ladder import Step
 from lbank_ws.sandbox.listings import CNY_PER_USD, USD_RATES, Listing
 from lbank_ws.sandbox.market import Book, Tick, Trade
+from lbank_ws.sandbox.matching import Step
 
 SIMPLE_LEVELS = 20  # the simple dialect's depth topic names no number of levels; an assumption
 
 _DOUBLE_DIGITS = 17  # what a Java double can print
 _PLAIN_FROM, _PLAIN_BELOW = -3, 7  # Java prints 0.001 to 9999999 plainly, as powers of ten
 _cached = lru_cache(maxsize=128)
+_cached_text = lru_cache(maxsize=16_384)  # most levels and many figures of a push were in the one before
 
 
+@_cached_text
 def clock(at_ms: int) -> str:
     """Give a time as LBank prints it: the wall clock of UTC+8, without an offset."""
     return (EPOCH + timedelta(milliseconds=at_ms)).replace(tzinfo=None).isoformat(timespec="milliseconds")
 
 
+@_cached_text
 def number(steps: int, places: int) -> str:
     """Give `steps` / 10^`places` as Java prints a double: 19.0, 0.7054, 2.5046901191E8, 4.0E-5."""
     digits = str(abs(steps))
@@ -240,9 +243,8 @@ def _simple_push(topic: str, tick: str, at_ms: int) -> str:
 
 @_cached
 def _text_levels(book: Book, side: str, levels: int) -> str:
-    price_places, amount_places = book.listing.price_places, book.listing.amount_places
-    rows = (f'["{plain(p, price_places)}","{plain(a, amount_places)}"]' for p, a in _best(book, side, levels))
-    return f"[{','.join(rows)}]"
+    places = book.listing.price_places, book.listing.amount_places
+    return f"[{','.join([_text_level(step, *places) for step in _best(book, side, levels)])}]"
 
 
 @_cached
@@ -250,6 +252,11 @@ def _number_levels(book: Book, side: str, levels: int) -> str:
     price_places, amount_places = book.listing.price_places, book.listing.amount_places
     rows = (f"[{number(p, price_places)},{number(a, amount_places)}]" for p, a in _best(book, side, levels))
     return f"[{','.join(rows)}]"
+
+
+@_cached_text
+def _text_level(step: Step, price_places: int, amount_places: int) -> str:
+    return f'["{plain(step[0], price_places)}","{plain(step[1], amount_places)}"]'
 
 
 def _best(book: Book, side: str, levels: int) -> Sequence[Step]:

@@ -37,6 +37,9 @@ class Listing:
     quote_gap: tuple[int, int]
     tick_gap: tuple[int, int]
 
+    def __hash__(self) -> int:
+        return hash(self.pair)  # every look-up of a rendered frame asks for it
+
     @property
     def value_places(self) -> int:
         """Decimal places of price x amount."""

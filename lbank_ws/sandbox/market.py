@@ -1,218 +1,35 @@
-"""The market of the practice exchange: a seeded walk of every pair, in slots of 100 ms.
+"""The market of the practice exchange: every pair's pit, played in slots of 100 ms.
 
-Decided here: when a pair's best prices move, when somebody trades, when a tick, a book and bars are published. Time
-comes in as an argument, and because the walk goes by slots, what happens does not depend on how often one asks. Each
-pair has random numbers of its own, so that it walks the same whichever other pairs are listed. What it all looks like
-on the wire is decided in `frames.py`.
+Decided here: how far the market is played. Time comes in as an argument, and because it goes by slots, what happens
+does not depend on how often one asks. Each pair has random numbers of its own, so that it walks the same whichever
+other pairs are listed. What happens on a pair is decided in `pit.py`, what it looks like on the wire in `frames.py`.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from random import Random
 
-from lbank_ws.sandbox.bars import INTERVALS, MINUTE_MS, Bar
-from lbank_ws.sandbox.ladder import Ladder, Step
+from lbank_ws.sandbox.bars import MINUTE_MS, Bar
+from lbank_ws.sandbox.happenings import Book, Happening, Klines, Tick, Trade
 from lbank_ws.sandbox.listings import Listing, listing_of
-from lbank_ws.sandbox.past import invented_past
+from lbank_ws.sandbox.orders import Order, OrderChanged
+from lbank_ws.sandbox.pit import KEPT_TRADES, SLOT_MS, Pit
 
-SLOT_MS = 100
+__all__ = [
+    "KEPT_TRADES",
+    "LONGEST_STEP_MS",
+    "SLOT_MS",
+    "Book",
+    "Happening",
+    "Klines",
+    "Market",
+    "OrderChanged",
+    "Tick",
+    "Trade",
+]
+
 LONGEST_STEP_MS = 10 * MINUTE_MS
-KEPT_TRADES = 500
-
-_DEPTH_SLOTS = 6  # LBank was seen to publish depth on a tick of roughly 600 ms
-_MOVE_PARTS = 25_000  # the widest move of the best prices, as a part of the price
-_PULL = 20_000  # an n-th of the way back to the listing's price in each move
-_MARKET_ORDERS = 0.005  # how many takers' direction is `buy_market` or `sell_market`
-
-
-@dataclass(frozen=True)
-class Trade:
-    """One deal.
-
-    Attributes:
-        listing: The pair.
-        at_ms: When it was published, in UTC epoch ms; so on all happenings.
-        traded_at_ms: When it was made, a few ms earlier.
-        price: In price steps.
-        volume: In amount steps.
-        direction: `buy` or `sell`, the taker's side, at times with `_market` behind it.
-    """
-
-    listing: Listing
-    at_ms: int
-    traded_at_ms: int
-    price: int
-    volume: int
-    direction: str
-
-    @property
-    def value(self) -> int:
-        """Price x volume, in value steps."""
-        return self.price * self.volume
-
-    @property
-    def side(self) -> str:
-        """`buy` or `sell`."""
-        return self.direction.partition("_")[0]
-
-
-@dataclass(frozen=True)
-class Tick:
-    """The last price and the last 24 hours.
-
-    Attributes:
-        latest: The price of the last trade; this and `open`, `high`, `low` in price steps.
-        open: The price 24 hours ago.
-        high: The highest of 24 hours.
-        low: The lowest.
-        volume: In amount steps.
-        turnover: In value steps.
-        bid: The best bid, in price steps.
-        ask: The best ask.
-        side: Which side the last trade took.
-    """
-
-    listing: Listing
-    at_ms: int
-    latest: int
-    open: int
-    high: int
-    low: int
-    volume: int
-    turnover: int
-    bid: int
-    ask: int
-    side: str
-
-    @property
-    def change_hundredths(self) -> int:
-        """The change since `open` in hundredths of a percent."""
-        return round((self.latest - self.open) * 10_000 / self.open)
-
-
-@dataclass(frozen=True)
-class Book:
-    """A snapshot of the book.
-
-    Attributes:
-        bids: Price and amount of each level in steps, the highest price first.
-        asks: The same, the lowest price first.
-    """
-
-    listing: Listing
-    at_ms: int
-    bids: tuple[Step, ...]
-    asks: tuple[Step, ...]
-
-    def __hash__(self) -> int:
-        return hash((self.listing.pair, self.at_ms))  # four hundred levels would make every look-up slow
-
-
-@dataclass(frozen=True)
-class Klines:
-    """Bars in progress that have changed.
-
-    Attributes:
-        bars: Interval and bar.
-    """
-
-    listing: Listing
-    at_ms: int
-    bars: tuple[tuple[str, Bar], ...]
-
-
-Happening = Trade | Tick | Book | Klines
-
-
-class Pit:
-    """Where one pair is traded."""
-
-    def __init__(self, listing: Listing, rng: Random, opened_at_ms: int) -> None:
-        slot = opened_at_ms // SLOT_MS
-        self.listing = listing
-        self.bars = invented_past(listing, rng, opened_at_ms, slots_a_minute=MINUTE_MS // SLOT_MS)
-        self.trades: deque[Trade] = deque(maxlen=KEPT_TRADES)
-        self._rng = rng
-        self._price = listing.price
-        self._ladder = Ladder(listing, rng)
-        self._side = "buy"
-        self._moved = False
-        self._quote_slot = slot + self._within(listing.quote_gap)
-        self._trade_slot = slot + self._within(listing.trade_gap)
-        self._tick_slot = slot + self._within(listing.tick_gap)
-        self._depth_slot = slot + self._within((0, _DEPTH_SLOTS - 1))
-
-    def play(self, slot: int) -> list[Happening]:
-        """Give what happens in one slot, in time order, and is published at its end."""
-        at_ms = (slot + 1) * SLOT_MS
-        happened: list[Happening] = []
-        changed = self.bars.roll(slot * SLOT_MS)
-        if slot >= self._quote_slot:
-            self._move()
-            self._quote_slot = slot + self._within(self.listing.quote_gap)
-        if slot >= self._trade_slot:
-            happened += self._deal(at_ms)
-            changed = list(INTERVALS)
-            self._trade_slot = slot + self._within(self.listing.trade_gap)
-        if happened or slot >= self._tick_slot:
-            happened.append(self.tick(at_ms))
-            self._tick_slot = slot + self._within(self.listing.tick_gap)
-        if self._moved and slot >= self._depth_slot:
-            happened.append(self.book(at_ms))
-            self._depth_slot = slot + _DEPTH_SLOTS
-            self._moved = False
-        if changed:
-            bars = tuple((interval, self.bars.current(interval)) for interval in changed)
-            happened.append(Klines(self.listing, at_ms, bars))
-        return happened
-
-    def tick(self, at_ms: int) -> Tick:
-        """Give the tick as it stands."""
-        return Tick(
-            self.listing,
-            at_ms,
-            self.bars.price,
-            *self.bars.last_day(),
-            bid=self._ladder.bids[0][0],
-            ask=self._ladder.asks[0][0],
-            side=self._side,
-        )
-
-    def book(self, at_ms: int) -> Book:
-        """Give the book as it stands."""
-        return Book(self.listing, at_ms, tuple(self._ladder.bids), tuple(self._ladder.asks))
-
-    def _move(self) -> None:
-        """Move the best prices a little, with a weak pull to where the walk began."""
-        reach = max(1, self._price // _MOVE_PARTS)
-        step = int((2 * self._rng.random() - 1) * (reach + 1)) + (self.listing.price - self._price) // _PULL
-        # A book of 200 levels below half the price still lies above zero.
-        self._price = max(self.listing.price // 2, min(self.listing.price * 2, self._price + step))
-        self._ladder.quote(self._price)
-        self._moved = True
-
-    def _deal(self, at_ms: int) -> list[Happening]:
-        """Let one taker come; give a trade for each level that was taken from."""
-        draw = self._rng.random
-        self._side = "buy" if draw() < 0.5 else "sell"
-        direction = f"{self._side}_market" if draw() < _MARKET_ORDERS else self._side
-        wanted = max(1, int(self.listing.lot * 4 * draw() ** 2))
-        traded_at_ms = at_ms - 3 - int(28 * draw())  # LBank's trades are 3 to 30 ms older than their frames
-        made: list[Happening] = []
-        for price, volume in self._ladder.take(self._side, wanted, most=3):
-            trade = Trade(self.listing, at_ms, traded_at_ms, price, volume, direction)
-            self.bars.trade(price, volume)
-            self.trades.append(trade)
-            made.append(trade)
-        self._moved = True
-        return made
-
-    def _within(self, gap: tuple[int, int]) -> int:
-        shortest, longest = gap
-        return shortest + int(self._rng.random() * (longest - shortest + 1))
 
 
 class Market:
@@ -232,7 +49,7 @@ class Market:
         self._pits: dict[str, Pit] = {}
         for pair in pairs:
             rng = Random(f"{seed}/{pair}")  # noqa: S311 - repeatable is what is wanted
-            self._pits[pair] = Pit(listing_of(pair), rng, self.now_ms)
+            self._pits[pair] = Pit(listing_of(pair), rng, self.now_ms, name=f"{seed}/{pair}")
 
     @property
     def pairs(self) -> tuple[str, ...]:
@@ -250,14 +67,42 @@ class Market:
         A slot happens when it is over. A step of more than `LONGEST_STEP_MS` is a pause (a laptop that slept): prices
         stand still in it, and only the last `LONGEST_STEP_MS` are played. A step back gives nothing.
         """
+        return [happening for happenings in self.slots(now_ms) for happening in happenings]
+
+    def slots(self, now_ms: int) -> Iterator[list[Happening]]:
+        """Do as `advance`, and give what happened slot by slot; others may advance the market in between."""
         last = now_ms // SLOT_MS
         self._slot = max(self._slot, last - LONGEST_STEP_MS // SLOT_MS)
-        happened: list[Happening] = []
         while self._slot < last:
+            happened: list[Happening] = []
             for pit in self._pits.values():
                 happened += pit.play(self._slot)
             self._slot += 1
-        return happened
+            yield happened
+
+    def place(self, order: Order, at_ms: int) -> list[Happening]:
+        """Put a user's order into the book of its pair at once; give what follows from it, the placing first.
+
+        The order is changed here from now on; the happenings have copies. The market should have been played up to
+        `at_ms`, so that what happened before is told before.
+
+        Raises:
+            KeyError: The pair is not listed.
+            ValueError: The order has no owner, has been placed before, or lacks an amount, a value or a price.
+        """
+        return self._pits[order.listing.pair].place(order, at_ms)
+
+    def cancel(self, order_id: str, at_ms: int) -> list[Happening]:
+        """Take a user's order out of its book; give nothing when it is not open."""
+        for pit in self._pits.values():
+            if happenings := pit.cancel(order_id, at_ms):
+                return happenings
+        return []
+
+    def order(self, order_id: str) -> Order | None:
+        """Give a user's order that rests, as it stands, or None."""
+        found = (pit.order(order_id) for pit in self._pits.values())
+        return next((order for order in found if order is not None), None)
 
     def listing(self, pair: str) -> Listing:
         """Give the grids of a pair; this and the following raise `KeyError` for a pair that is not listed."""

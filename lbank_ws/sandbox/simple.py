@@ -2,8 +2,8 @@
 
 Decided here: what this dialect answers. The guide shows `sub`, `unsub`, `id`, and a ticker push; the rest are the
 assumptions that `frames.py` names, and these: an acknowledgement comes first, then a snapshot of ticker and depth;
-topics are spelt exactly; what is refused is refused with `bad-symbol`, `bad-topic` or `bad-request`. There are no
-accounts yet, so that `op` is a bad request.
+topics are spelt exactly; what is refused is refused with `bad-symbol`, `bad-topic` or `bad-request`. What `op`
+frames are answered is decided in `simple_orders.py`; without accounts they are a bad request.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from __future__ import annotations
 from typing import Any
 
 from lbank_ws.sandbox import frames
-from lbank_ws.sandbox.market import Book, Tick, Trade
+from lbank_ws.sandbox.market import Book, Market, Tick, Trade
+from lbank_ws.sandbox.simple_orders import SimpleOrders
 from lbank_ws.sandbox.visitor import NotJson, Visitor, read_object
 
 _CHANNELS = ("ticker", "depth", "trade")
@@ -21,6 +22,10 @@ class SimpleVisitor(Visitor):
     """A client on `/ws`."""
 
     dialect = "simple"
+
+    def __init__(self, number: int, market: Market, **how: Any) -> None:
+        super().__init__(number, market, **how)
+        self._orders = SimpleOrders(self._desk, market) if self._desk is not None else None
 
     def received(self, text: str, at_ms: int) -> list[str]:
         """Give the answers to a text frame of the client."""
@@ -37,6 +42,9 @@ class SimpleVisitor(Visitor):
         if "pong" in said:
             self._ponged(said["pong"])
             return []
+        answers = self._orders.received(said, at_ms) if self._orders is not None and "op" in said else None
+        if answers is not None:
+            return answers
         return [frames.simple_error(said.get("id"), "bad-request", "no sub, unsub, ping or pong", at_ms)]
 
     def _subscription(self, said: dict[str, Any], verb: str, at_ms: int) -> list[str]:

@@ -7,8 +7,8 @@ get an empty book; a depth snapshot comes right after the subscription.
 Assumptions of the box, because no source tells: tick and kbar bring a snapshot too; subscribing once more brings it
 once more; two depths of one pair are two subscriptions; what is left out is named as `Missing parameter [...]` and
 what is not understood as `Invalid parameter [...]` on every channel, not on kbar alone; a frame that is no JSON object
-gets `Invalid type`; without `size`, bars are the newest one, or all within `start` and `end`. There are no accounts
-yet, so that orderUpdate and assetUpdate are unknown channels.
+gets `Invalid type`; without `size`, bars are the newest one, or all within `start` and `end`. The private
+channels are decided in `private.py`; without accounts they are unknown channels.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from typing import Any
 
 from lbank_ws.sandbox import frames
 from lbank_ws.sandbox.bars import EPOCH, INTERVALS, UTC8
-from lbank_ws.sandbox.market import Book, Klines, Tick, Trade
+from lbank_ws.sandbox.market import Book, Happening, Klines, Market, Tick, Trade
+from lbank_ws.sandbox.private import BAD_KEY, EVERY_PAIR, PrivateStream
+from lbank_ws.sandbox.private import CHANNELS as PRIVATE_CHANNELS
 from lbank_ws.sandbox.visitor import NotJson, Visitor, read_object
 
 MOST_BARS = 1440  # LBank's text of 2018
@@ -37,6 +39,16 @@ class V2Visitor(Visitor):
     """A client on `/ws/V2/`."""
 
     dialect = "v2"
+
+    def __init__(self, number: int, market: Market, **how: Any) -> None:
+        super().__init__(number, market, **how)
+        self._private = PrivateStream(self._desk) if self._desk is not None else None
+
+    @property
+    def subscriptions(self) -> frozenset[str]:
+        """What it is subscribed to, private channels too: `orderUpdate/all`, `assetUpdate`."""
+        private = self._private.subscriptions if self._private is not None else frozenset()
+        return super().subscriptions | private
 
     def received(self, text: str, at_ms: int) -> list[str]:
         """Give the answers to a text frame of the client."""
@@ -59,6 +71,8 @@ class V2Visitor(Visitor):
 
     def _subscription(self, said: dict[str, Any], at_ms: int, *, wanted: bool) -> list[str]:
         channel = _needed(said, "subscribe")
+        if self._private is not None and channel in PRIVATE_CHANNELS:
+            return self._private_subscription(self._private, said, at_ms, wanted=wanted)
         if channel not in _CHANNELS:
             return []
         pair = self._pair(said)
@@ -77,6 +91,23 @@ class V2Visitor(Visitor):
             return [self._depth_push(self._market.book(pair), detail, at_ms)]
         if channel == "kbar":
             return [frames.v2_kbar(self._market.listing(pair), detail, self._market.bar(pair, detail), at_ms)]
+        return []
+
+    def _private_subscription(
+        self, private: PrivateStream, said: dict[str, Any], at_ms: int, *, wanted: bool
+    ) -> list[str]:
+        """Subscribe to orders or balances; a key that opens nothing is objected to."""
+        channel = said["subscribe"]
+        pair = EVERY_PAIR
+        if channel == "orderUpdate" and str(_needed(said, "pair")).lower() != EVERY_PAIR:
+            pair = self._pair(said)
+        key = str(_needed(said, "subscribeKey"))
+        if not private.is_live(key, at_ms):
+            raise Objection(BAD_KEY)
+        if wanted:
+            private.subscribe(channel, pair, key)
+        else:
+            private.unsubscribe(channel, pair)
         return []
 
     def _request(self, said: dict[str, Any], at_ms: int) -> list[str]:
@@ -126,6 +157,9 @@ class V2Visitor(Visitor):
 
     def _trade_push(self, trade: Trade) -> str:
         return frames.v2_trade(trade)
+
+    def _private_pushes(self, happening: Happening) -> list[str]:
+        return self._private.frames(happening) if self._private is not None else []
 
     def _kline_pushes(self, klines: Klines, intervals: dict[int | str, None]) -> list[str]:
         return [

@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any, NoReturn
 
+from lbank_ws.sandbox.desk import Desk
 from lbank_ws.sandbox.market import Book, Happening, Klines, Market, Tick, Trade
 
 Subscription = tuple[str, str]
@@ -55,9 +57,11 @@ class Visitor(ABC):
         pong_within_s: How long it may leave such a question unanswered.
         remote_ip: Its address, which errors echo.
         node: The name of the publishing node, which V2's depth pushes carry.
+        desk: Where accounts are; None for an exchange without them.
 
     Attributes:
         pongs: How many pings it has answered.
+        watches: Called with a subscription that it wants, or has left altogether.
     """
 
     dialect: str
@@ -72,12 +76,15 @@ class Visitor(ABC):
         pong_within_s: float = 60.0,
         remote_ip: str = "127.0.0.1",
         node: str = "t-03",
+        desk: Desk | None = None,
     ) -> None:
         self.number = number
         self.pongs = 0
+        self.watches: Callable[[Subscription, bool], object] = lambda subscription, is_wanted: None
         self._market = market
         self._remote_ip = remote_ip
         self._node = node
+        self._desk = desk
         self._ping_every_ms = ping_every_s * 1000
         self._pong_within_ms = pong_within_s * 1000
         self._ping_ms = now_ms + self._ping_every_ms
@@ -109,7 +116,9 @@ class Visitor(ABC):
         if isinstance(happening, Book):
             wanted = self._wanted.get(("depth", pair), {})
             return [self._depth_push(happening, detail, happening.at_ms) for detail in wanted]
-        return self._kline_pushes(happening, self._wanted.get(("kline", pair), {}))
+        if isinstance(happening, Klines):
+            return self._kline_pushes(happening, self._wanted.get(("kline", pair), {}))
+        return self._private_pushes(happening)
 
     def tick(self, now_ms: int) -> list[str]:
         """Give the ping that is due, if one is."""
@@ -136,6 +145,7 @@ class Visitor(ABC):
                 return
 
     def _subscribe(self, wanted: Subscription, detail: int | str = "") -> None:
+        self.watches(wanted, True)
         self._wanted.setdefault(wanted, {})[detail] = None
 
     def _unsubscribe(self, wanted: Subscription, detail: int | str = "") -> None:
@@ -143,6 +153,7 @@ class Visitor(ABC):
         details.pop(detail, None)
         if not details:
             self._wanted.pop(wanted, None)
+            self.watches(wanted, False)
 
     @abstractmethod
     def _ping(self, now_ms: int) -> tuple[str | int, str]:
@@ -159,4 +170,8 @@ class Visitor(ABC):
 
     def _kline_pushes(self, klines: Klines, intervals: dict[int | str, None]) -> list[str]:
         """Give nothing: only V2 has bars."""
+        return []
+
+    def _private_pushes(self, happening: Happening) -> list[str]:
+        """Give nothing: only V2 tells of orders and balances."""
         return []

@@ -1,0 +1,60 @@
+"""The files that a how-to shows do what it says: its own tests pass, and fail when the bot is broken."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.blocks import ROOT, Shape, Shell, blocks
+
+FOLDER = ROOT / "docs" / "howto"
+TESTING = FOLDER / "testing-your-bot.md"
+
+
+def saved(page: Path, shell: Shell) -> None:
+    """Save every file that a page shows, where no pytest finds the settings of this repository."""
+    shell.save("pytest.ini", "[pytest]\naddopts = -p no:cacheprovider\n")
+    for block in blocks(page):
+        if block.word == "file":
+            shell.save(block.more, block.text)
+
+
+@pytest.mark.slow
+def test_the_tests_of_the_bot_pass_as_printed(tmp_path):
+    """People copy the page; it must run unchanged."""
+    shell = Shell(tmp_path)
+    saved(TESTING, shell)
+    command, output = (block for block in blocks(TESTING) if block.section == "Run them")
+
+    with shell.running(command.text.strip()) as run:
+        assert run.code(40) == 0, run.text
+        assert Shape(output.text).strangers(run.text) == []
+        assert re.search(r"\d+ passed", output.text)[0] in run.text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("good", "broken", "failing"),
+    [
+        ("if depth.best_bid is not None:", "if True:", "test_a_book_without_bids_is_survived"),
+        ('if status.kind == "lost":', "if False:", "test_a_drop_is_no_crossing"),
+    ],
+)
+def test_the_tests_of_the_bot_see_its_mistakes(tmp_path, good, broken, failing):
+    """The page promises it, and a test that never fails teaches nothing."""
+    shell = Shell(tmp_path)
+    saved(TESTING, shell)
+    bot = (shell.folder / "bot.py").read_text()
+    assert good in bot
+    shell.save("bot.py", bot.replace(good, broken))
+
+    with shell.running(f"pytest -q -k {failing}") as run:
+        assert run.code(40) == 1, run.text
+        assert failing in run.text
+
+
+def test_every_block_of_python_is_a_file_that_is_run():
+    """A block that nobody runs is wrong one day."""
+    assert all(block.word == "file" for block in blocks(TESTING) if block.language == "python")

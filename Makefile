@@ -1,12 +1,21 @@
-.PHONY: check test lint
+.PHONY: check check-peers check-slow test lint
 
 check:  ## what CI runs
 	bash .ci/run
 
 test:
-	.venv/bin/python -m pytest -q -n 2
+	.venv/bin/python -m pytest -q -n 4
+
+check-slow:  ## the tests that take seconds each
+	.venv/bin/python -m pytest -q -n 4 -m slow
 
 lint:
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/mypy
+
+check-peers:  ## other people's clients on the practice exchange; their pins stay out of .venv
+	python3 -m venv build/peers
+	build/peers/bin/pip install -q -e '.[dev,peers]'
+	build/peers/bin/pip install -q --no-deps lbank-connector-python pycryptodome
+	build/peers/bin/python -m pytest -q tests/test_peers.py

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lbank_ws.feed import session, subscriptions
+from lbank_ws.feed import states, subscriptions
 
 PAGE = Path(__file__).with_name("design.md")
-TABLES: dict[str, Mapping[Any, Mapping[Any, Any]]] = {"line": session.MOVES, "subscription": subscriptions.MOVES}
+TABLES: dict[str, Mapping[Any, Mapping[Any, Any]]] = {"line": states.MOVES, "subscription": subscriptions.MOVES}
 
 
 def drawn(moves: Mapping[Any, Mapping[Any, Any]]) -> str:

@@ -3,6 +3,10 @@
 >>> from lbank_ws import LBankClient
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from lbank_ws.channels import DEFAULT_LEVELS, INTERVALS, Channel, Topic
 from lbank_ws.client import Ended, LBankClient
 from lbank_ws.errors import (
@@ -15,6 +19,8 @@ from lbank_ws.errors import (
     LBankError,
     MissingExtra,
     NoEvent,
+    RecordingBusy,
+    RecordingFailed,
     Refused,
     SubscriptionRefused,
     UsageError,
@@ -22,6 +28,9 @@ from lbank_ws.errors import (
 from lbank_ws.events import Depth, Event, Kline, Level, Status, Ticker, Trade
 from lbank_ws.feed.subscriptions import Subscription
 from lbank_ws.version import VERSION
+
+if TYPE_CHECKING:
+    from lbank_ws.playback import replay
 
 __version__ = VERSION
 
@@ -44,6 +53,8 @@ __all__ = [
     "Level",
     "MissingExtra",
     "NoEvent",
+    "RecordingBusy",
+    "RecordingFailed",
     "Refused",
     "Status",
     "Subscription",
@@ -53,4 +64,14 @@ __all__ = [
     "Trade",
     "UsageError",
     "__version__",
+    "replay",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import `replay` when it is first asked for, because few scripts need what it brings along."""
+    if name == "replay":
+        from lbank_ws.playback import replay
+
+        return replay
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import Enum
-from queue import Empty, SimpleQueue
 from types import TracebackType
-from typing import Any
+from urllib.parse import urlsplit
 
 from lbank_ws import settings
-from lbank_ws.callbacks import Callbacks
-from lbank_ws.channels import Topic, topic
-from lbank_ws.errors import LBankError, NoEvent, UsageError
-from lbank_ws.events import Event
+from lbank_ws.errors import Cause, ConnectionLost, LBankError, UsageError
 from lbank_ws.feed.backoff import Backoff
 from lbank_ws.feed.clock import Clock, SystemClock
 from lbank_ws.feed.connection import Connection
 from lbank_ws.feed.dial import Connect, Dialler
 from lbank_ws.feed.dispatch import Dispatch
 from lbank_ws.feed.logbook import Logbook
-from lbank_ws.feed.session import Habits, Session, State
-from lbank_ws.feed.subscriptions import Subscription
+from lbank_ws.feed.recorder import Recorder
+from lbank_ws.feed.session import Habits, Session
+from lbank_ws.feed.states import State
+from lbank_ws.subscribing import Subscribing
 from lbank_ws.wire import dialect_named
 
 _POLL_S = 0.05
@@ -39,7 +39,7 @@ class Ended(str, Enum):
         return str(self.value)
 
 
-class LBankClient(Callbacks):
+class LBankClient(Subscribing):
     """LBank's market data as callbacks, through drops.
 
     Every method may be called from any thread, inside a callback too. Callbacks run one at a time, in order, on one
@@ -56,8 +56,14 @@ class LBankClient(Callbacks):
         backoff_cap_s: Where waits stop growing.
         give_up_after_s: How old an outage may get before `run` raises `GaveUp`; None for ever.
         silent_after_s: A line without a frame for so long is cut; after half of it the exchange is asked first.
+        record: A file that keeps every frame of both directions, credentials and IP addresses masked; one that is a
+            recording already is continued. `.gz` packs it, `.zst` too and needs the extra `record`.
         connect: Makes connected sockets, for simulations; see `feed.dial.Connect`.
         clock: Tells time and waits, for simulations; see `feed.clock.Clock`.
+
+    Attributes:
+        dialect: What it speaks, `v2` or `simple`.
+        recorder: What writes `record`, or None; it counts frames.
 
     Raises:
         UsageError: An option cannot be used as given.
@@ -75,6 +81,7 @@ class LBankClient(Callbacks):
         backoff_cap_s: float = 30.0,
         give_up_after_s: float | None = None,
         silent_after_s: float = 30.0,
+        record: str | os.PathLike[str] | None = None,
         connect: Connect | None = None,
         clock: Clock | None = None,
     ) -> None:
@@ -88,108 +95,31 @@ class LBankClient(Callbacks):
         if not silent_after_s >= 1:
             raise UsageError(f"silent_after_s is at least 1 second, not {silent_after_s!r}")
         spoken = dialect_named(dialect)
+        self.dialect = spoken.name
         self.rest_url = settings.rest_url(rest_url)
         self._clock = clock or SystemClock()
         logbook = Logbook()
         self._dispatch = Dispatch(logbook)
         habits = Habits(cut_after_s=silent_after_s, ping_after_s=silent_after_s / 2)
         self._session = Session(spoken, Backoff(backoff_first_s, backoff_cap_s, give_up_after_s), habits)
+        address = settings.ws_url(spoken, url)
+        self.recorder: Recorder | None = None
+        if record is not None:
+            host = urlsplit(address).netloc
+            self.recorder = Recorder(
+                record, dialect=spoken.name, host=host, deliver=self._dispatch.put, clock=self._clock
+            )
         self._connection = Connection(
             self._session,
-            settings.ws_url(spoken, url),
+            address,
             self._dispatch.put,
             connect=connect or Dialler(ca_file, proxy).dial,
             clock=self._clock,
             logbook=logbook,
+            recorder=self.recorder,
         )
         self._lock = threading.Lock()
         self._has_started = False
-
-    # What to subscribe to.
-
-    def subscribe(
-        self, channel: str, pair: str, *, levels: int | None = None, interval: str | None = None
-    ) -> Subscription:
-        """Ask for a channel of a pair, now or as soon as there is a line, and again after every drop.
-
-        Args:
-            channel: `ticker`, `depth`, `trade` or `kline`.
-            pair: For example `btc_usdt`.
-            levels: Depth only; 20 when None.
-            interval: Kline only; `1min` when None.
-
-        Returns:
-            The subscription; its `state` tells `waiting`, `live`, `refused` or `left`.
-
-        Raises:
-            UsageError: It cannot be asked for as written, or the dialect cannot tell it from another.
-        """
-        wanted = topic(channel, pair, levels=levels, interval=interval)
-        return self._connection.ask(lambda session: session.subscribe(wanted))[0]
-
-    def unsubscribe(self, channel: str, pair: str, *, levels: int | None = None, interval: str | None = None) -> bool:
-        """End a subscription; without `levels` or `interval` all of that channel and pair.
-
-        Returns:
-            False when there was none.
-        """
-        asked = topic(channel, pair, levels=levels, interval=interval)
-        parameter = (levels, interval)
-
-        def leave(session: Session) -> bool:
-            named = session.subscriptions.named(asked.channel, asked.pair)
-            meant = [known for known in named if parameter == (None, None) or known == asked]
-            for known in meant:
-                session.unsubscribe(known)
-            return bool(meant)
-
-        return self._connection.ask(leave)
-
-    def subscriptions(self) -> list[Subscription]:
-        """Give every subscription that was not left, refused ones included."""
-        return self._connection.ask(lambda session: session.subscriptions.all())
-
-    def wait_for(
-        self,
-        channel: str,
-        pair: str,
-        *,
-        levels: int | None = None,
-        interval: str | None = None,
-        timeout_s: float = 10.0,
-    ) -> Any:
-        """Give the next event of a channel and pair, subscribing it if nobody has.
-
-        The client must have been started, by `start()` or `with`. A subscription made here ends here.
-
-        Raises:
-            NoEvent: None came in time.
-            SubscriptionRefused: The exchange refused it.
-            GaveUp: The line was given up.
-            UsageError: The client does not run, or the call is made inside a callback, which would wait for itself.
-        """
-        if self._dispatch.is_current():
-            raise UsageError("wait_for inside a callback would wait for itself; use on_ticker and its like")
-        if not self._connection.is_alive():
-            raise UsageError(
-                "wait_for needs a running client: call start() first, or use `with LBankClient() as client`"
-            )
-        wanted = topic(channel, pair, levels=levels, interval=interval)
-        came: SimpleQueue[Event] = SimpleQueue()
-        callback = came.put
-        self._dispatch.on_topic(wanted, callback)
-        was_wanted = wanted in self._connection.ask(
-            lambda session: session.subscriptions.named(wanted.channel, wanted.pair)
-        )
-        try:
-            (subscription,) = self._connection.ask(lambda session: session.subscribe(wanted))
-            return self._next(came, wanted, subscription, timeout_s)
-        finally:
-            self._dispatch.off_topic(wanted, callback)
-            if not was_wanted:
-                self._connection.ask(lambda session: session.unsubscribe(wanted))
-
-    # Life.
 
     def run(self, for_s: float | None = None, *, until: Callable[[], bool] | None = None) -> Ended:
         """Start, and stay until something ends it; then stop.
@@ -222,13 +152,14 @@ class LBankClient(Callbacks):
         """Begin to dial and to call back, on threads of the client's own; returns at once.
 
         Raises:
-            UsageError: The client has run before.
+            UsageError: The client has run before, or the file of `record` is no recording.
+            RecordingBusy: Another recorder writes it.
         """
         with self._lock:
-            if self._session.state is State.CLOSED and not self._has_started:
-                return  # stopped before it began: it stays so
-            if self._has_started:
-                raise UsageError("a client runs once; make a new LBankClient() to run again")
+            if not self._begins():
+                return
+            if self.recorder is not None:
+                self.recorder.start()
             self._has_started = True
             self._dispatch.start()
             self._connection.start()
@@ -245,8 +176,28 @@ class LBankClient(Callbacks):
         until_s = time.monotonic() + timeout_s
         self._connection.stop()
         has_ended = self._dispatch.is_current() or self._connection.join(timeout_s)
+        has_ended &= self._end_recording((until_s - time.monotonic()) / 2)
         self._dispatch.stop()
         return self._dispatch.join(max(0.0, until_s - time.monotonic())) and has_ended
+
+    @contextmanager
+    def lent(self) -> Iterator[tuple[Connection, Dispatch]]:
+        """Lend the parts to `lbank_ws.replay`: callbacks run, and no line is dialled. The client has run then.
+
+        Raises:
+            UsageError: The client has run before.
+        """
+        with self._lock:
+            if self._begins():
+                self._dispatch.start()
+            self._has_started = True
+        try:
+            yield self._connection, self._dispatch
+        finally:
+            gone = ConnectionLost(Cause.CLOSED, "stopped")
+            self._connection.stop()
+            self._connection.ask(lambda session: session.lost(self._clock.now(), gone))
+            self.stop()
 
     def __enter__(self) -> LBankClient:
         """Start, and give the client."""
@@ -271,6 +222,19 @@ class LBankClient(Callbacks):
 
     # How it is done.
 
+    def _begins(self) -> bool:
+        """Tell whether the client may begin; under `_lock`. One that was stopped before it began stays so."""
+        if self._has_started:
+            raise UsageError("a client runs once; make a new LBankClient() to run again")
+        return self._session.state is not State.CLOSED
+
+    def _end_recording(self, timeout_s: float) -> bool:
+        """Close the file behind the last frame; before the callbacks end, which hear of a disk that is full."""
+        if self.recorder is None:
+            return True
+        self.recorder.stop()
+        return self._dispatch.is_current() or self.recorder.join(timeout_s)
+
     def _stay(self, for_s: float | None, until: Callable[[], bool] | None) -> Ended:
         """Wait in the caller's own thread, so that Ctrl-C works at once, whatever the line is doing."""
         over_s = None if for_s is None else time.monotonic() + for_s
@@ -284,24 +248,5 @@ class LBankClient(Callbacks):
             if left_s <= 0:
                 return Ended.TIME_OVER
             self._connection.wait(left_s)
-        self._raise_end()
+        self._connection.raise_end()
         return Ended.STOPPED
-
-    def _raise_end(self) -> None:
-        """Raise what ended the line for good, if anything did."""
-        if self._connection.crash is not None:
-            raise self._connection.crash
-        if self.error is not None:
-            raise self.error
-
-    def _next(self, came: SimpleQueue[Event], wanted: Topic, subscription: Subscription, timeout_s: float) -> Event:
-        over_s = time.monotonic() + timeout_s
-        while True:
-            try:
-                return came.get(timeout=max(0.0, min(_POLL_S, over_s - time.monotonic())))
-            except Empty:
-                if subscription.refusal is not None:
-                    raise subscription.refusal from None
-                self._raise_end()
-                if time.monotonic() >= over_s or not self._connection.is_alive():
-                    raise NoEvent(str(wanted), timeout_s) from None

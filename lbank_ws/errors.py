@@ -71,6 +71,21 @@ class MissingExtra(UsageError):
         return f"this needs the package {self.package}: pip install 'lbank-ws[{self.extra}]'"
 
 
+class RecordingBusy(UsageError):
+    """Somebody else writes this recording; two writers would mix their lines.
+
+    Attributes:
+        path: The file.
+    """
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.path = path
+
+    def __str__(self) -> str:
+        return f"{quoted(self.path)} is being written by another recorder; wait for its end, or name another file"
+
+
 class DecodeError(LBankError):
     """A frame of the exchange does not say what its place in the protocol demands.
 
@@ -244,3 +259,24 @@ class EventsDropped(LBankError):
             f"{self.count} events were dropped: the callbacks are slower than the feed and {self.waiting} events wait; "
             "do less in the callback, or hand the work to a thread of yours"
         )
+
+
+class RecordingFailed(LBankError):
+    """The disk took no more; the recording has ended, the feed goes on.
+
+    Attributes:
+        path: The file.
+        reason: The system's words.
+        has_begun: Whether it could be opened; what was recorded before stays readable.
+    """
+
+    def __init__(self, path: str, reason: str, *, has_begun: bool = True) -> None:
+        super().__init__(path, reason)
+        self.path = path
+        self.reason = reason
+        self.has_begun = has_begun
+
+    def __str__(self) -> str:
+        path = quoted(self.path)
+        what = f"the recording {path} has ended" if self.has_begun else f"cannot record to {path}"
+        return f"{what}: {self.reason}; the feed goes on without it"

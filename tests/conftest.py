@@ -51,6 +51,7 @@ class WebsocketsExchange(PlainExchange):
 
     def hang_up(self) -> None:
         """End every line politely, as LBank does now and then."""
+        self.asked = []
         self.each(lambda line: line.close(1000))
 
 

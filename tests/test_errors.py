@@ -18,6 +18,8 @@ from lbank_ws.errors import (
     LBankError,
     MissingExtra,
     NoEvent,
+    RecordingBusy,
+    RecordingFailed,
     Refused,
     SubscriptionRefused,
     UsageError,
@@ -47,6 +49,9 @@ ERRORS: list[LBankError] = [
     NoEvent("trade/btc_usdt", 30),
     callback_error(),
     EventsDropped(12, 10_000),
+    RecordingBusy("tape\u202e.jsonl"),
+    RecordingFailed("tape.jsonl", "No space left on device"),
+    RecordingFailed("tape.jsonl", "Permission denied", has_begun=False),
 ]
 IDS = [f"{type(error).__name__}-{number}" for number, error in enumerate(ERRORS)]
 
@@ -84,6 +89,18 @@ IDS = [f"{type(error).__name__}-{number}" for number, error in enumerate(ERRORS)
             EventsDropped(12, 10_000),
             "12 events were dropped: the callbacks are slower than the feed and 10000 events wait; "
             "do less in the callback, or hand the work to a thread of yours",
+        ),
+        (
+            RecordingBusy("tape.jsonl"),
+            "tape.jsonl is being written by another recorder; wait for its end, or name another file",
+        ),
+        (
+            RecordingFailed("tape.jsonl", "No space left on device"),
+            "the recording tape.jsonl has ended: No space left on device; the feed goes on without it",
+        ),
+        (
+            RecordingFailed("tape.jsonl", "Permission denied", has_begun=False),
+            "cannot record to tape.jsonl: Permission denied; the feed goes on without it",
         ),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, LBankError) else "",

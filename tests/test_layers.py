@@ -16,11 +16,19 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "lbank_ws"
 
 VOCABULARY = ("errors", "channels", "events")
-DECIDING = ("feed.subscriptions", "feed.session", "feed.backoff", "feed.hosts", "feed.freshness", "feed.books")
+DECIDING = (
+    "feed.states",
+    "feed.subscriptions",
+    "feed.session",
+    "feed.backoff",
+    "feed.hosts",
+    "feed.freshness",
+    "feed.books",
+)
 
 # Names are those inside lbank_ws; a name stands for everything below it. The row with the longest name counts.
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
-    "": (*VOCABULARY, "version", "client", "signer", "feed.subscriptions", "trading", "collect"),
+    "": (*VOCABULARY, "version", "client", "signer", "feed.subscriptions", "trading", "collect", "playback"),
     "__main__": ("cli",),
     "version": (),
     "errors": (),
@@ -37,7 +45,9 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "trading": (*VOCABULARY, "signer", "settings", "wire", "trading"),
     "trading.paper": (*VOCABULARY, "signer", "settings", "wire", "trading", "sandbox.matching"),
     "callbacks": (*VOCABULARY, "feed"),
-    "client": (*VOCABULARY, "version", "signer", "settings", "wire", "feed", "trading", "callbacks"),
+    "subscribing": (*VOCABULARY, "feed", "callbacks"),
+    "client": (*VOCABULARY, "version", "signer", "settings", "wire", "feed", "trading", "subscribing"),
+    "playback": (*VOCABULARY, "client", "feed", "sandbox.recording"),
     "collect": (*VOCABULARY, "version", "client", "collect"),
     "cli": ("",),
     # A server made of the client's own encoders would agree with the client's mistakes.
@@ -56,7 +66,7 @@ NOT_IN_DECIDING = (
 )
 # What is called or read by such a name, and the only rooms that may.
 NAMED_ONLY_IN = {
-    "Thread": ("feed.connection", "feed.dispatch", "feed.recorder", "sandbox.server"),
+    "Thread": ("feed.connection", "feed.dispatch", "feed.recorder", "sandbox.loop_thread"),
     "environ": ("signer", "settings", "cli"),
     "environb": ("signer", "settings", "cli"),
     "getenv": ("signer", "settings", "cli"),
@@ -231,7 +241,7 @@ def test_the_checker_sees(name: str, source: str, breach: str):
         ("cli.watch", "import lbank_ws, os, sys\nfrom lbank_ws import LBankClient\nprint(os.environ)\nsys.exit(1)"),
         ("cli.verbs", "import importlib\nimportlib.import_module(name)"),
         ("__main__", "import sys\nfrom lbank_ws.cli import main\nsys.exit(main())"),
-        ("sandbox.server", "from threading import Thread\nimport random\nf'ws://127.0.0.1:{1}'"),
+        ("sandbox.loop_thread", "from threading import Thread\nimport random\nf'ws://127.0.0.1:{1}'"),
         ("client", "'''Give `wss://` or `ws://` addresses.'''\n'write socks5://127.0.0.1:1080'"),
         ("client", "self.footprint()\nmy.exit()\nenvironment()"),
     ],

@@ -14,12 +14,14 @@ from lbank_ws.channels import Channel, Topic, topic
 from lbank_ws.errors import Cause, ConnectionLost, DecodeError, GaveUp, Refused, SubscriptionRefused
 from lbank_ws.feed.backoff import Backoff
 from lbank_ws.feed.clock import Moment
-from lbank_ws.feed.session import MOVES, Habits, Reaction, Session, Signal, State
+from lbank_ws.feed.session import Habits, Reaction, Session
+from lbank_ws.feed.states import MOVES, Signal, State
 from lbank_ws.feed.subscriptions import Subscribed
 from lbank_ws.wire import dialect_named
 
 SAMPLES = Path(__file__).parent / "samples"
 GARBAGE = '{"type":"tick"'
+APART_S = Habits().send_apart_s
 
 BTC_TICKER = topic("ticker", "btc_usdt")
 BTC_TRADE = topic("trade", "btc_usdt")
@@ -275,7 +277,7 @@ class TestLifeOfALine:
 
         moments = [moment_s for moment_s, _ in sent(session, since_s=0, until_s=10)]
 
-        assert moments == pytest.approx([0.1, 0.2, 0.3, 0.4])
+        assert moments == pytest.approx([number * APART_S for number in (1, 2, 3, 4)])
 
     def test_never_more_than_ten_frames_in_a_second(self):
         """Also when our own ping falls among two hundred subscriptions that nobody answers."""
@@ -288,7 +290,7 @@ class TestLifeOfALine:
         moments = [moment_s for moment_s, _ in frames]
         assert any('"ping"' in frame for _, frame in frames)
         assert len(frames) > 200
-        # Sums of 0.1 end some 1e-13 below the second.
+        # A sum of floats may end some 1e-13 off.
         assert all(eleventh - first > 1 - 1e-9 for first, eleventh in zip(moments, moments[10:], strict=False))
 
     def test_a_late_tick_sends_one_frame_and_not_all_that_are_due(self):
@@ -300,7 +302,7 @@ class TestLifeOfALine:
         reaction = session.tick(at(5))
 
         assert read_all(reaction.send) == ["subscribe depth/btc_usdt/100"]
-        assert session.due_s() == pytest.approx(5.1)
+        assert session.due_s() == pytest.approx(5 + APART_S)
 
     def test_a_stopped_line_closes_within_its_time(self):
         """A peer that does not answer our goodbye must not hold up stop()."""
@@ -712,7 +714,7 @@ class TestHeartbeat:
 
         asked = json.loads(sample(f"v2/{name}"))
         assert [json.loads(frame) for frame in reaction.send] == [{"action": "pong", "pong": asked["ping"]}]
-        assert after(session, 0.1) == ["subscribe depth/btc_usdt/100"]
+        assert after(session, APART_S) == ["subscribe depth/btc_usdt/100"]
 
     def test_simple_ping_is_answered(self):
         """The same in the other dialect."""
@@ -780,7 +782,7 @@ class TestHeartbeat:
 
         frames = sent(session, since_s=15, until_s=16)
 
-        assert [moment_s for moment_s, _ in frames] == pytest.approx([15.05, 15.15])
+        assert [moment_s for moment_s, _ in frames] == pytest.approx([14.95 + APART_S, 14.95 + 2 * APART_S])
         assert '"ping"' in frames[0][1]
 
     def test_line_is_cut_on_time_when_a_ping_would_come_too_late(self):

@@ -12,7 +12,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from lbank_ws.channels import Channel, Topic, topic
 from lbank_ws.errors import Cause, ConnectionLost, UsageError
-from lbank_ws.feed.session import MOVES, Reaction, Session, Signal, State
+from lbank_ws.feed.session import Reaction, Session
+from lbank_ws.feed.states import MOVES, Signal, State
 from lbank_ws.feed.subscriptions import Subscribed
 from tests.test_session import GARBAGE, at, denial, push, read, sample, session_of
 
@@ -94,7 +95,7 @@ class Line(RuleBasedStateMachine):
         for frame in reaction.send:
             assert self.session.state is State.OPEN, "a frame was sent on a line that is not open"
             if "pong" not in frame:
-                assert self.now_s - self.sent_s > 0.1 - 1e-9, "two frames too close to each other"
+                assert self.now_s - self.sent_s > 0.11 - 1e-9, "two frames too close to each other"
                 self.sent_s = self.now_s
             self.exchange.read(frame)
         if self.session.state is not State.OPEN:

@@ -9,15 +9,18 @@ import os
 import sys
 from collections.abc import Sequence
 
-from lbank_ws.cli import sandbox, watch
-from lbank_ws.cli.exits import Exit
-from lbank_ws.errors import GaveUp, LBankError, Refused
+from lbank_ws.cli import record, replay, sandbox, watch
+from lbank_ws.cli.exits import Exit, code_of
+from lbank_ws.errors import LBankError
 from lbank_ws.version import VERSION
 
-_VERBS = (watch, sandbox)
+_VERBS = (watch, record, replay, sandbox)
 _EPILOG = """examples:
   lbank-ws watch btc_usdt                        live prices until Ctrl-C
   lbank-ws watch btc_usdt --sandbox --for 10s    the same from the practice exchange, without a network
+  lbank-ws record btc_usdt --out btc.jsonl.gz --for 10m
+                                                 keep everything that the exchange says
+  lbank-ws replay btc.jsonl.gz --speed max       serve it again, to your own scripts
   lbank-ws sandbox                               run the practice exchange for your own scripts
 """
 
@@ -42,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.verbose > 1:
             logging.getLogger("lbank_ws").exception("the traceback")
         print(f"lbank-ws: {error}", file=sys.stderr)
-        return Exit.NO_DATA if isinstance(error, GaveUp | Refused) else Exit.USAGE
+        return code_of(error)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -6,6 +6,8 @@ import signal
 from enum import IntEnum
 from types import FrameType, TracebackType
 
+from lbank_ws.errors import GaveUp, LBankError, RecordingBusy, RecordingFailed, Refused
+
 
 class Exit(IntEnum):
     """What the exit code of a command means."""
@@ -13,8 +15,20 @@ class Exit(IntEnum):
     DONE = 0
     USAGE = 2  # the command line cannot be carried out as written
     NO_DATA = 69  # nothing came: no line, or everything was refused
+    CANNOT_CREATE = 73  # the file to write could not be opened
+    CANNOT_WRITE = 74  # the disk took no more
+    BUSY = 75  # another process writes the file
     INTERRUPTED = 130  # Ctrl-C
     TERMINATED = 143  # SIGTERM
+
+
+def code_of(error: LBankError) -> Exit:
+    """Give the exit code for an error that ended a command."""
+    if isinstance(error, RecordingFailed):
+        return Exit.CANNOT_WRITE if error.has_begun else Exit.CANNOT_CREATE
+    if isinstance(error, RecordingBusy):
+        return Exit.BUSY
+    return Exit.NO_DATA if isinstance(error, GaveUp | Refused) else Exit.USAGE
 
 
 _CODES = {signal.SIGINT: Exit.INTERRUPTED, signal.SIGTERM: Exit.TERMINATED}

@@ -19,16 +19,17 @@ import websocket
 from lbank_ws.errors import Cause, ConnectionLost, DecodeError, quoted
 from lbank_ws.feed.clock import Clock, Moment, Waker
 from lbank_ws.feed.dial import Connect
-from lbank_ws.feed.logbook import Logbook
-from lbank_ws.feed.session import Reaction, Session, State
-from lbank_ws.feed.stream import Limits, Stream
+from lbank_ws.feed.logbook import Logbook, silence
+from lbank_ws.feed.recorder import Recorder
+from lbank_ws.feed.session import Reaction, Session
+from lbank_ws.feed.states import State
+from lbank_ws.feed.stream import Limits, Stream, closed_by_peer
 
 log = logging.getLogger("lbank_ws")
 
 _THREADS = "lbank-ws-socket"
 _LONGEST_WAIT_S = 60.0
 _NORMAL = 1000
-_STAY_AWAY = (1008, 1013)  # policy violation, try again later
 
 _Answer = TypeVar("_Answer")
 
@@ -49,6 +50,7 @@ class Connection:
         logbook: Hears what happens to the line.
         limits: What the line puts up with.
         number: Counts the lines; part of the thread's name.
+        recorder: Keeps every frame, or None.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Connection:
         logbook: Logbook,
         limits: Limits | None = None,
         number: int = 1,
+        recorder: Recorder | None = None,
     ) -> None:
         self.url = url
         self.crash: Exception | None = None
@@ -72,6 +75,8 @@ class Connection:
         self._limits = limits or Limits()
         self._host = urlsplit(url).netloc
         self._logbook = logbook
+        self._number = number
+        self._recorder = recorder
         self._lock = threading.Lock()
         self._waker = Waker()
         # A daemon, so that a name look-up that hangs cannot keep a finished program alive.
@@ -107,6 +112,13 @@ class Connection:
         An interrupted `Thread.join` takes its thread for dead, so that one is no good here (Python 3.11).
         """
         return self._has_ended.wait(timeout_s)
+
+    def raise_end(self) -> None:
+        """Raise what ended the line for good, if anything did."""
+        if self.crash is not None:
+            raise self.crash
+        if self._session.ended is not None:
+            raise self._session.ended
 
     def is_alive(self) -> bool:
         """Tell whether the thread runs."""
@@ -152,15 +164,22 @@ class Connection:
         """Tell the session that the line is up."""
         return self._decide(lambda session, now: session.opened(now))
 
-    def received(self, text: bytes) -> Reaction:
-        """Tell the session of a frame."""
+    def sent(self, frame: str) -> None:
+        """Note that a frame has left."""
+        if self._recorder is not None:
+            self._recorder.sent(self._number, self._clock.now().ns, frame)
+
+    def received(self, text: bytes, at: Moment | None = None) -> Reaction:
+        """Tell the session of a frame; a replayed one names the moment at which it came."""
+        now = at or self._clock.now()
+        if self._recorder is not None:
+            self._recorder.received(self._number, now.ns, text)
         try:
             frame = text.decode("utf-8")
         except UnicodeDecodeError:
-            reaction = Reaction(faults=[DecodeError("it is not UTF-8", text.decode("utf-8", "replace"))])
-            self._hand_on(reaction)
-            return reaction
-        return self._decide(lambda session, now: session.received(frame, now))
+            fault = DecodeError("it is not UTF-8", text.decode("utf-8", "replace"))
+            return self._decide(lambda session, now: session.unreadable(fault, now), now)
+        return self._decide(lambda session, now: session.received(frame, now), now)
 
     def ticked(self) -> Reaction:
         """Tell the session that time went by."""
@@ -179,15 +198,17 @@ class Connection:
         """How long a polite close may take."""
         return self._session.habits.close_s
 
-    def _decide(self, decision: Callable[[Session, Moment], Reaction]) -> Reaction:
+    def _decide(self, decision: Callable[[Session, Moment], Reaction], at: Moment | None = None) -> Reaction:
         with self._lock:
-            reaction = decision(self._session, self._clock.now())
+            reaction = decision(self._session, at or self._clock.now())
         self._hand_on(reaction)
         return reaction
 
     def _hand_on(self, reaction: Reaction) -> None:
         for status in reaction.statuses:
             self._logbook.status(self._host, status)
+            if self._recorder is not None:
+                self._recorder.marked(self._number, status)
         if reaction.events or reaction.statuses or reaction.faults:
             self._deliver(reaction)
 
@@ -267,7 +288,7 @@ class _Line:
         if isinstance(error, ConnectionLost):
             self._end(error)
         elif hasattr(error, "status_code") and hasattr(error, "reason"):
-            self._end(_closed(error.status_code, error.reason))
+            self._end(closed_by_peer(error.status_code, error.reason))
         elif self._has_opened:
             self._end(ConnectionLost(Cause.BROKEN, f"not WebSocket: {quoted(str(error))}"))
         else:
@@ -283,6 +304,7 @@ class _Line:
     def _act(self, reaction: Reaction) -> None:
         for frame in reaction.send:
             self._app.send_text(frame)
+            self._connection.sent(frame)
         if reaction.hang_up is not None:
             raise reaction.hang_up
 
@@ -298,15 +320,5 @@ class _Line:
         self._stream.break_off()
 
 
-def _closed(code: int | None, reason: str | None) -> ConnectionLost:
-    cause = Cause.REFUSED if code in _STAY_AWAY else Cause.CLOSED
-    words = f"code {code}" if code is not None else "no code"
-    return ConnectionLost(cause, f"the exchange closed the line ({words}{': ' + quoted(reason) if reason else ''})")
-
-
-def _is_not_ours(record: logging.LogRecord) -> bool:
-    return not (record.threadName or "").startswith(_THREADS)
-
-
 # The library logs every end of a line as an error, with the answer's body; our own log says it once, masked.
-logging.getLogger("websocket").addFilter(_is_not_ours)
+silence("websocket", _THREADS)

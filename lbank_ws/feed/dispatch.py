@@ -19,6 +19,7 @@ from lbank_ws.feed.logbook import Logbook
 from lbank_ws.feed.session import Reaction
 
 QUEUE_EVENTS = 10_000
+_LOOK_EVERY_S = 0.05
 
 Callback = Callable[[Any], object]
 
@@ -45,7 +46,7 @@ class Dispatch:
         self._of_channel: dict[Channel, tuple[Callback, ...]] = {}
         self._of_status: tuple[Callback, ...] = ()
         self._of_error: tuple[Callback, ...] = ()
-        self._queue: SimpleQueue[_Item | None] = SimpleQueue()
+        self._queue: SimpleQueue[_Item | threading.Event | None] = SimpleQueue()
         self._dropped = 0
         self._reported = 0
         self._thread = threading.Thread(target=self._run, name="lbank-ws-dispatch", daemon=True)
@@ -109,6 +110,13 @@ class Dispatch:
         """How many events wait for their callbacks."""
         return self._queue.qsize()
 
+    def settle(self) -> None:
+        """Wait until everything that is queued now was called back, or the thread has ended."""
+        settled = threading.Event()
+        self._queue.put(settled)
+        while not settled.wait(_LOOK_EVERY_S) and self._thread.is_alive():
+            pass
+
     # The thread.
 
     def start(self) -> None:
@@ -132,6 +140,9 @@ class Dispatch:
 
     def _run(self) -> None:
         while (item := self._queue.get()) is not None:
+            if isinstance(item, threading.Event):
+                item.set()
+                continue
             self._call_all(item)
             self._report_dropped()
         self._report_dropped()

@@ -64,3 +64,8 @@ class Logbook:
 
 def _more(silent: int) -> str:
     return f" (and {silent} more like it since the last such line)" if silent else ""
+
+
+def silence(logger: str, threads: str) -> None:
+    """Keep what a library logs on threads of that name out of the log; elsewhere it may belong to others."""
+    logging.getLogger(logger).addFilter(lambda record: not (record.threadName or "").startswith(threads))

@@ -10,53 +10,17 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from enum import Enum
 
 from lbank_ws.channels import Topic
 from lbank_ws.errors import Cause, ConnectionLost, DecodeError, GaveUp, LBankError, Refused, SubscriptionRefused
 from lbank_ws.events import Event, Status
 from lbank_ws.feed.backoff import LIVED_S, Backoff
 from lbank_ws.feed.clock import Moment
+from lbank_ws.feed.states import MOVES, Signal, State
 from lbank_ws.feed.subscriptions import Subscribed, Subscription, Subscriptions
 from lbank_ws.wire import Ack, Denial, Dialect, Ignored, Ping, Push, Reply
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-
-
-class State(str, Enum):
-    """The state of a line."""
-
-    IDLE = "idle"
-    CONNECTING = "connecting"
-    OPEN = "open"
-    WAITING = "waiting"
-    CLOSING = "closing"
-    CLOSED = "closed"
-
-    def __str__(self) -> str:
-        return str(self.value)
-
-
-class Signal(str, Enum):
-    """What changes the state of a line."""
-
-    START = "start"
-    OPENED = "opened"
-    LOST = "lost"
-    RETRY = "retry"
-    GIVE_UP = "give up"
-    STOP = "stop"
-    TIME = "time"
-
-
-MOVES: dict[State, dict[Signal, State]] = {
-    State.IDLE: {Signal.START: State.CONNECTING, Signal.STOP: State.CLOSED},
-    State.CONNECTING: {Signal.OPENED: State.OPEN, Signal.LOST: State.WAITING, Signal.STOP: State.CLOSED},
-    State.OPEN: {Signal.LOST: State.WAITING, Signal.STOP: State.CLOSING},
-    State.WAITING: {Signal.RETRY: State.CONNECTING, Signal.GIVE_UP: State.CLOSED, Signal.STOP: State.CLOSED},
-    State.CLOSING: {Signal.LOST: State.CLOSED, Signal.TIME: State.CLOSED},
-    State.CLOSED: {},
-}
 
 
 @dataclass(frozen=True)
@@ -66,14 +30,15 @@ class Habits:
     Attributes:
         ping_after_s: After so long without a frame the exchange is asked whether it lives.
         cut_after_s: After so long without a frame the line is cut.
-        send_apart_s: Between two frames of ours, pongs excepted: at most ten a second.
+        send_apart_s: Between two frames of ours, pongs excepted: at most ten a second, also where the network
+            brings them closer together.
         ask_again_after_s: A depth that brought nothing is asked for again.
         close_s: How long a polite close may take.
     """
 
     ping_after_s: float = 15.0
     cut_after_s: float = 30.0
-    send_apart_s: float = 0.1
+    send_apart_s: float = 0.11
     ask_again_after_s: float = 10.0
     close_s: float = 0.5
 
@@ -195,13 +160,8 @@ class Session:
 
     def received(self, frame: str, now: Moment) -> Reaction:
         """A whole frame came; garbage is a sign of life too."""
-        if self.state is not State.OPEN:
+        if not self._hears(now):
             return Reaction()
-        self._heard_s = now.s
-        self._is_pinged = False
-        if not self._has_lived and now.s - self._opened_s >= LIVED_S:
-            self._has_lived = True
-            self._backoff.lived()
         try:
             message = self._dialect.decode(frame, now.ns)
         except DecodeError as error:
@@ -220,6 +180,10 @@ class Session:
             case Reply() | Ignored():
                 self.ignored += 1
         return Reaction()
+
+    def unreadable(self, fault: DecodeError, now: Moment) -> Reaction:
+        """A whole frame came that is not even text: a sign of life all the same."""
+        return Reaction(faults=[fault]) if self._hears(now) else Reaction()
 
     def tick(self, now: Moment) -> Reaction:
         """Do what time alone asks for: retry, pace, ping, cut."""
@@ -276,6 +240,17 @@ class Session:
         return self._dialect.subscribe(topic) if step == "subscribe" else self._dialect.unsubscribe(topic)
 
     # What a frame means.
+
+    def _hears(self, now: Moment) -> bool:
+        """Note a sign of life; False when the line is not open, and what still comes on it means nothing."""
+        if self.state is not State.OPEN:
+            return False
+        self._heard_s = now.s
+        self._is_pinged = False
+        if not self._has_lived and now.s - self._opened_s >= LIVED_S:
+            self._has_lived = True
+            self._backoff.lived()
+        return True
 
     def _push(self, message: Push) -> Reaction:
         reaction = Reaction()

@@ -24,6 +24,7 @@ _HEAD_END = re.compile(rb"\r?\n\r?\n")
 _RETRY_AFTER = re.compile(rb"(?im)^retry-after:[ \t]*([0-9]{1,6})[ \t]*\r?$")
 _COOKIE = re.compile(rb"(?im)^set-cookie2?:[^\n]*\n")
 _SWITCHING = 101
+_STAY_AWAY = (1008, 1013)  # policy violation, try again later
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Limits:
 
     connect_s: float = 5.0
     handshake_s: float = 5.0
-    message_s: float = 10.0
+    message_s: float = 5.0
     send_s: float = 5.0
     head_bytes: int = 16 * 1024
     message_bytes: int = 4 * 1024 * 1024
@@ -248,3 +249,10 @@ class Stream:
 
 def _words(error: OSError) -> str:
     return error.strerror or type(error).__name__
+
+
+def closed_by_peer(code: int | None, reason: str | None) -> ConnectionLost:
+    """Give the loss that a close frame means."""
+    cause = Cause.REFUSED if code in _STAY_AWAY else Cause.CLOSED
+    words = f"code {code}" if code is not None else "no code"
+    return ConnectionLost(cause, f"the exchange closed the line ({words}{': ' + quoted(reason) if reason else ''})")

@@ -210,7 +210,7 @@ def test_fifty_faults_in_a_row_leave_no_thread_and_no_socket(listener, box):
     for number in range(50):
         lines = box.connections
         name = ("reset", "polite_close", "half_close", "cut_frame", "huge_frame")[number % 5]
-        how = {"cut_frame": {"for_s": 0.05}, "huge_frame": {"claims": 2**63}}.get(name, {})
+        how = {"cut_frame": {"for_s": 0.3}, "huge_frame": {"claims": 2**63}}.get(name, {})
         box.fault(name, **how)
         wait_until(lambda: box.connections > lines, what=f"the line after {name}")  # noqa: B023 - waited for here
         wait_until(lambda: subscriptions(box) == WANTED, what=f"every subscription after {name}")

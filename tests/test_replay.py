@@ -103,7 +103,7 @@ def serve() -> Iterator[Callable[..., Replayer]]:
 def dial() -> Iterator[Callable[[str], ClientConnection]]:
     """Give a client of another library."""
     with ExitStack() as lines:
-        yield lambda url: lines.enter_context(connect(url, compression=None, ping_interval=None))
+        yield lambda url: lines.enter_context(connect(url, compression=None, ping_interval=None, close_timeout=0.2))
 
 
 def ask(line: ClientConnection, **frame: object) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -53,6 +55,32 @@ def test_watch_prints_live_prices_without_a_network(start):
     assert not err
     assert all("btc_usdt" in line for line in out.splitlines())
     assert len(out.splitlines()) >= 2
+
+
+@pytest.mark.parametrize(("arguments", "head"), [([], "last"), (["--plain"], "volume")])
+def test_watch_on_a_terminal_is_a_table_unless_told_otherwise(tmp_path, arguments, head):
+    """People look at a table; `--plain` is for terminals that log."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lbank_ws", "watch", "btc_usdt", "--sandbox", "--count", "3", *arguments],
+        cwd=tmp_path,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "100", "LINES": "30"},
+        stdout=theirs,
+        stderr=subprocess.PIPE,
+    )
+    os.close(theirs)
+    shown = b""
+    with contextlib.suppress(OSError):  # how a terminal ends
+        while piece := os.read(ours, 4096):
+            shown += piece
+    os.close(ours)
+    _, err = process.communicate(timeout=20)
+
+    assert process.returncode == Exit.DONE
+    assert not err
+    assert b"btc_usdt" in shown
+    assert head.encode() in shown
+    assert (b"\x1b[" in shown) is not bool(arguments)
 
 
 @pytest.mark.parametrize("dialect", ["v2", "simple"])

@@ -22,11 +22,12 @@ def add_command(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> a
     command = verbs.add_parser(
         "watch",
         help="live prices of one or more pairs",
-        description="Print a line at each price that the exchange sends.",
+        description="Show prices as the exchange sends them: a table on a terminal, else a line each.",
         epilog="example: lbank-ws watch btc_usdt eth_usdt --sandbox --for 10s",
     )
     command.add_argument("pairs", nargs="+", metavar="PAIR", help="for example btc_usdt")
     command.add_argument("--json", action="store_true", help="one JSON object a line")
+    command.add_argument("--plain", action="store_true", help="plain lines on a terminal too")
     add_source(command)
     add_end(command)
     return command
@@ -40,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
         url = stack.enter_context(running_box(seed=args.seed)).url if args.sandbox else args.url
         signals = stack.enter_context(Signals())
         client = LBankClient(dialect=args.dialect, url=url)
-        screen = _Screen(as_json if args.json else as_line, args.count)
+        screen = _Screen(_printer(args, stack), args.count)
         client.on_ticker(*args.pairs)(screen.show)
         client.run(for_s=args.for_s, until=lambda: signals.came() or screen.is_done)
         if screen.broken is not None:
@@ -79,11 +80,23 @@ def as_json(ticker: Ticker) -> str:
     return json.dumps(row)
 
 
-class _Screen:
-    """Prints tickers until enough are printed, or nobody reads them any more."""
+def _printer(args: argparse.Namespace, stack: ExitStack) -> Callable[[Ticker], None]:
+    """Give what shows a ticker: a table where a person looks and rich is installed, else lines."""
+    text = as_json if args.json else as_line
+    if not (args.json or args.plain) and sys.stdout.isatty():
+        try:
+            from lbank_ws.cli.board import Board
+        except ImportError:
+            return lambda ticker: print(text(ticker), flush=True)
+        return stack.enter_context(Board()).show
+    return lambda ticker: print(text(ticker), flush=True)
 
-    def __init__(self, text: Callable[[Ticker], str], enough: int | None) -> None:
-        self._text = text
+
+class _Screen:
+    """Shows tickers until enough are shown, or nobody reads them any more."""
+
+    def __init__(self, show: Callable[[Ticker], None], enough: int | None) -> None:
+        self._show = show
         self._enough = enough
         self.lines = 0
         self.broken: BrokenPipeError | None = None
@@ -96,7 +109,7 @@ class _Screen:
         if self.is_done:
             return
         try:
-            print(self._text(ticker), flush=True)
+            self._show(ticker)
         except BrokenPipeError as error:
             self.broken = error
             return

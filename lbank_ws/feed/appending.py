@@ -17,7 +17,7 @@ from lbank_ws.feed.packing import Damaged, packing_of
 try:
     import fcntl
 except ImportError:  # Windows: nothing refuses a second writer there
-    fcntl = None  # type: ignore[assignment]
+    fcntl = None  # type: ignore[assignment]  # the name stays, and is asked before use
 
 
 class AppendedFile:
@@ -47,7 +47,7 @@ class AppendedFile:
             self.is_empty = self._size == 0
             if not self.is_empty:
                 self._resume(check)
-        except BaseException:
+        except BaseException:  # whatever it was, the descriptor must not leak
             os.close(self._fd)
             raise
 

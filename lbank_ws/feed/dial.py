@@ -74,7 +74,7 @@ class Dialler:
         sock = self._through_proxy(host, port, limits) if self.proxy else _connected(host, port, wait, limits)
         try:
             return self._secured(sock, host, wait, limits) if parts.scheme == "wss" else sock
-        except BaseException:
+        except BaseException:  # whatever it was, the socket must not leak
             sock.close()
             raise
 
@@ -82,8 +82,8 @@ class Dialler:
         proxies = _python_socks()
         try:
             sock: socket.socket = proxies.Proxy.from_url(self.proxy).connect(host, port, timeout=limits.connect_s)
-        except Exception as error:
-            # The library has classes of its own for each proxy; their texts may hold the proxy's password.
+        except Exception as error:  # the library has classes of its own for each proxy
+            # Their texts may hold the proxy's password.
             raise ConnectionLost(Cause.UNREACHABLE, f"the proxy did not connect ({type(error).__name__})") from None
         sock.setblocking(False)
         return sock
@@ -92,7 +92,7 @@ class Dialler:
         secured = self._context.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
         try:
             self._shake_hands(secured, wait, limits)
-        except BaseException:
+        except BaseException:  # as above
             secured.close()
             raise
         return secured
@@ -206,7 +206,7 @@ def _begun(family: int, address: tuple[object, ...]) -> socket.socket:
         sock.setblocking(False)
         with contextlib.suppress(BlockingIOError):
             sock.connect(address)
-    except BaseException:
+    except BaseException:  # as above
         sock.close()
         raise
     return sock

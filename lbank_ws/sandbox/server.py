@@ -283,7 +283,7 @@ class Sandbox:
         playing = asyncio.create_task(self._floor.play())
         told = asyncio.create_task(stopping.wait())
         await asyncio.wait({playing, told}, return_when=asyncio.FIRST_COMPLETED)
-        port.close()
+        await port.end()
         self._floor.mischief.stop()
         await self._floor.close()
         await runner.cleanup()

@@ -10,6 +10,8 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 
+_ACCEPTING_TURNS = 4  # of the loop, from the acceptance of a connection until its protocol knows it
+
 
 class Port:
     """The box's port.
@@ -50,6 +52,18 @@ class Port:
                 self._is_shut = False
             return
         self._is_shut = True
+
+    async def end(self) -> None:
+        """Close the port for good; who was just accepted is let in first, to be sent away like everybody else.
+
+        asyncio loses the socket of a connection whose server is closed between its acceptance and its first turn.
+        """
+        if not self._is_shut:
+            with suppress(NotImplementedError):  # Windows
+                asyncio.get_running_loop().remove_reader(self._listening)
+            for _ in range(_ACCEPTING_TURNS):
+                await asyncio.sleep(0)
+        self.close()
 
     def close(self) -> None:
         """Accept nobody any more; connections that are open stay."""

@@ -633,6 +633,7 @@ def test_client_that_reads_slowly_loses_nothing(script, serve, dial):
     replayer = serve(script.save())
     line = dial(replayer.url)
     ask(line, action="subscribe", subscribe="depth", depth="200", pair="btc_usdt")
+    wait_until(lambda: replayer._stage.lines, what="the line on the server's side")
     (outlet,) = replayer._stage.lines
     wait_until(lambda: outlet._transport.get_write_buffer_size() > 200_000, what="a reader that falls behind")
     began_s = time.monotonic()

@@ -25,11 +25,11 @@ from lbank_ws.errors import Cause, ConnectionLost, LBankError, without_addresses
 from lbank_ws.events import Status
 from lbank_ws.feed.appending import AppendedFile
 from lbank_ws.feed.clock import SystemClock
-from lbank_ws.feed.masking import masked, may_hold_address, secrets_in
 from lbank_ws.feed.recorder import Recorder
 from lbank_ws.feed.session import Reaction
 from lbank_ws.sandbox import Sandbox
 from lbank_ws.sandbox.recording import Frame, Mark, Missing, Start, entries
+from lbank_ws.wire.masking import masked, may_hold_address, secrets_in
 from tests.plain_exchange import PlainExchange
 from tests.samples import Sample, samples
 from tests.waiting import wait_until

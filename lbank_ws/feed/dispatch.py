@@ -165,7 +165,7 @@ class Dispatch:
                 self._report(error)
             # A stranger's code may raise anything, and the feed goes on. sys.exit() too: it would end this thread
             # alone, and leave a client that calls nobody back.
-            except BaseException as error:
+            except BaseException as error:  # the reason stands above
                 fault = CallbackError(name_of(callback), content)
                 fault.__cause__ = error
                 self._report(fault)

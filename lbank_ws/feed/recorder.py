@@ -1,7 +1,7 @@
 """A recording: every frame of a client's lines, in both directions, as lines of JSON in a file.
 
 Decided here: what a recording says, and what happens when the disk is slow or full. Where an existing file goes on is
-decided in `appending.py`, what may be kept of a frame in `masking.py`. `lbank_ws/sandbox/recording.py` reads it again.
+decided in `appending.py`, what may be kept of a frame in `wire/masking.py`; `sandbox/recording.py` reads it again.
 
 Each line is one object. The first, written at every start, names the format; then frames and marks:
 
@@ -25,10 +25,10 @@ from lbank_ws.errors import RecordingFailed, UsageError, quoted
 from lbank_ws.events import Status
 from lbank_ws.feed.appending import AppendedFile
 from lbank_ws.feed.clock import Clock
-from lbank_ws.feed.masking import masked, secrets_in
 from lbank_ws.feed.packing import packing_of
 from lbank_ws.feed.session import Reaction
 from lbank_ws.version import VERSION
+from lbank_ws.wire.masking import masked, secrets_in
 
 FORMAT = 1
 WAITING_BYTES = 32 * 1024 * 1024  # how much may wait for a slow disk

@@ -10,16 +10,17 @@ import re
 from enum import Enum
 from typing import NamedTuple
 
-from lbank_ws.errors import UsageError, quoted
+from lbank_ws.errors import UsageError
+from lbank_ws.quoting import quoted
 
 DEFAULT_LEVELS = 20
 MAX_LEVELS = 200
 DEFAULT_INTERVAL = "1min"
 # Source: docs/reference/wire.md, "Kline intervals". These ten are documented; no other was seen to work.
 INTERVALS = ("1min", "5min", "15min", "30min", "1hr", "4hr", "day", "week", "month", "year")
+QUOTES = ("usdt", "usdc", "usd1", "busd", "btc", "eth", "usd", "eur", "try")  # what pairs are usually priced in
 
 _PAIR = re.compile(r"[a-z0-9]+_[a-z0-9]+")
-_QUOTES = ("usdt", "usdc", "usd1", "busd", "btc", "eth", "usd", "eur", "try")
 
 
 class Channel(str, Enum):
@@ -97,7 +98,7 @@ def checked_pair(pair: str) -> str:
     """Give the pair unchanged, or raise `UsageError` with the likely spelling."""
     if isinstance(pair, str) and is_pair(pair):
         return pair
-    hint = _respelt(pair) if isinstance(pair, str) else None
+    hint = respelt(pair) if isinstance(pair, str) else None
     raise UsageError(
         f"a pair is written base_quote in lower case, like btc_usdt, not {quoted(repr(pair))}"
         + (f"; did you mean {hint}?" if hint else "")
@@ -124,12 +125,12 @@ def checked_interval(interval: str) -> str:
     return interval
 
 
-def _respelt(pair: str) -> str | None:
-    """Guess the pair that was meant: `BTC/USDT`, `btc-usdt` and `btcusdt` become `btc_usdt`."""
+def respelt(pair: str) -> str | None:
+    """Guess the pair that was meant: `BTC/USDT`, `btc-usdt` and `btcusdt` become `btc_usdt`; None without a guess."""
     joined = "_".join(re.findall(r"[a-z0-9]+", pair.lower()))
     if is_pair(joined):
         return joined
-    for quote in _QUOTES:
+    for quote in QUOTES:
         if joined.endswith(quote) and len(joined) > len(quote) and "_" not in joined:
             return f"{joined.removesuffix(quote)}_{quote}"
     return None

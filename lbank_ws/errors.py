@@ -7,43 +7,12 @@ makes the sentence. No key, secret, signature or IP address enters one.
 
 from __future__ import annotations
 
-import re
-from enum import Enum
+from datetime import datetime
 
-QUOTED_CHARACTERS = 200  # how long a text from outside may be in an error
-_SEARCHED_CHARACTERS = 4096  # how much of it is searched for addresses, so that a huge frame costs no more
-_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), 0x7F)}
+from lbank_ws.causes import Cause, Flaw
+from lbank_ws.quoting import quoted
 
-# Four or more colons tell an IPv6 address from a time of day.
-_ADDRESSES = re.compile(
-    r"(?P<label>remoteIp is:\s*\[)[^\]]*"
-    r"|(?<!\d)\d{1,3}(?:\.\d{1,3}){3}(?!\d)"
-    r"|(?<!\w)(?:[0-9a-fA-F]{0,4}:){4,7}[0-9a-fA-F]{0,4}(?![\w:])"
-    r"|(?<!\w)(?:[0-9a-fA-F]{1,4}:){1,6}:(?:[0-9a-fA-F]{1,4}(?::[0-9a-fA-F]{1,4}){0,5})?(?![\w:])"
-)
-
-
-def without_addresses(text: str) -> str:
-    """Give the text with every IP address replaced by `x.x.x.x`.
-
-    The exchange echoes the client's address in its error frames.
-    Source: docs/reference/wire.md, "V2 errors".
-    """
-    return _ADDRESSES.sub(lambda found: (found["label"] or "") + "x.x.x.x", text)
-
-
-def quoted(text: str) -> str:
-    """Give the start of a text from outside, fit for one line of an error: ASCII, no addresses, no control characters.
-
-    A text that is fit already comes back unchanged.
-    """
-    # Masked before it is cut: half an address would not be recognised as one.
-    masked = without_addresses(text[:_SEARCHED_CHARACTERS])
-    shown = masked.translate(_CONTROLS).encode("ascii", "backslashreplace").decode("ascii")
-    if max(len(shown), len(text)) <= QUOTED_CHARACTERS:
-        return shown
-    ending = f"... ({len(text)} characters)"
-    return shown[: QUOTED_CHARACTERS - len(ending)] + ending
+ADVICE = "check the spelling of the pair and that LBank still lists it"  # when nothing better is known
 
 
 class LBankError(Exception):
@@ -128,36 +97,23 @@ class SubscriptionRefused(Refused):
 
     Attributes:
         topic: What was asked for, as text: `ticker/btc_usdt`.
+        advice: What to do about it: a likely spelling, or that the pair is not listed.
     """
 
-    def __init__(self, topic: str, code: int | None, reason: str) -> None:
+    def __init__(
+        self,
+        topic: str,
+        code: int | None,
+        reason: str,
+        advice: str = ADVICE,
+    ) -> None:
         super().__init__(code, reason)
         self.topic = topic
-        self.args = (topic, code, self.reason)
+        self.advice = advice
+        self.args = (topic, code, self.reason, advice)
 
     def __str__(self) -> str:
-        return (
-            f"the exchange refused {self.topic} (code {self.code}): {self.reason}; "
-            "check the spelling of the pair and that LBank still lists it"
-        )
-
-
-class Cause(str, Enum):
-    """Why a line was lost."""
-
-    NO_ADDRESS = "no address"  # the host's name leads nowhere
-    UNREACHABLE = "unreachable"  # no TCP connection
-    TLS = "tls"  # no trusted TLS
-    REFUSED = "refused"  # the server said no: an HTTP status, or a close with code 1008 or 1013
-    HANDSHAKE = "handshake"  # what came back is not WebSocket
-    CLOSED = "closed"  # a polite close
-    BROKEN = "broken"  # ended without one
-    SILENT = "silent"  # no frame for too long
-    STALLED = "stalled"  # a handshake, a frame or a send that did not finish in time
-    TOO_LARGE = "too large"  # more bytes than a message or a handshake may have
-
-    def __str__(self) -> str:
-        return str(self.value)
+        return f"the exchange refused {self.topic} (code {self.code}): {self.reason}; {self.advice}"
 
 
 class ConnectionLost(LBankError):
@@ -177,6 +133,55 @@ class ConnectionLost(LBankError):
 
     def __str__(self) -> str:
         return f"{self.cause}: {self.detail}"
+
+
+class Stale(LBankError):
+    """What was asked for is not known as it is now, and what is known is not passed off for it.
+
+    Attributes:
+        pair: Whose it is.
+        why: Which of the known ways.
+        since: Since when, on this machine's clock; None where there never was a good one.
+    """
+
+    def __init__(self, pair: str, why: Flaw, since: datetime | None) -> None:
+        super().__init__(pair, why, since)
+        self.pair = pair
+        self.why = why
+        self.since = since
+
+    def __str__(self) -> str:
+        since = "so far" if self.since is None else f"since {self.since:%Y-%m-%d %H:%M:%S} UTC"
+        return f"there is no good {self._what()} of {self.pair} {since}: {self.why}"
+
+    def _what(self) -> str:
+        return "state"
+
+
+class StaleBook(Stale):
+    """There is no good order book now; `client.book()` raises it.
+
+    Attributes:
+        pair: Whose it is.
+        why: Which of the known ways.
+        since: Since when, on this machine's clock; None where there never was a good one.
+    """
+
+    def _what(self) -> str:
+        return "order book"
+
+
+class StalePrice(Stale):
+    """There is no good price now; `client.last()` raises it.
+
+    Attributes:
+        pair: Whose it is.
+        why: Which of the known ways.
+        since: Since when, on this machine's clock; None where there never was a good one.
+    """
+
+    def _what(self) -> str:
+        return "price"
 
 
 class GaveUp(LBankError):
@@ -241,6 +246,30 @@ class CallbackError(LBankError):
         return type(self), self.args, {**self.__dict__, "__cause__": self.__cause__}
 
 
+class SlowCallback(LBankError):
+    """A callback takes longer than the feed leaves it.
+
+    Attributes:
+        callback: The callback's name.
+        decorator: What it is registered with, such as `on_depth`.
+        took_s: How long one call took, in seconds; so far, while it still runs.
+        waiting: How many events wait behind it.
+    """
+
+    def __init__(self, callback: str, decorator: str, took_s: float, waiting: int) -> None:
+        super().__init__(callback, decorator, took_s, waiting)
+        self.callback = callback
+        self.decorator = decorator
+        self.took_s = took_s
+        self.waiting = waiting
+
+    def __str__(self) -> str:
+        return (
+            f"{self.decorator} {self.callback!r} took {self.took_s:.1f} s, {self.waiting} events waiting; "
+            "do less in it, or hand the work to a thread of yours"
+        )
+
+
 class EventsDropped(LBankError):
     """Callbacks fell so far behind that events had to be dropped; the count is never lost.
 
@@ -259,6 +288,27 @@ class EventsDropped(LBankError):
             f"{self.count} events were dropped: the callbacks are slower than the feed and {self.waiting} events wait; "
             "do less in the callback, or hand the work to a thread of yours"
         )
+
+
+class RestFailed(LBankError):
+    """A REST call brought no usable answer, or a refusal.
+
+    Attributes:
+        path: What was called: `/v2/timestamp.do`.
+        reason: What came instead of an answer, or the exchange's own words, with IP addresses masked.
+        code: The exchange's own number, or None where it sent none.
+    """
+
+    def __init__(self, path: str, reason: str, code: int | None = None) -> None:
+        self.path = path
+        self.reason = quoted(reason)
+        self.code = code
+        super().__init__(path, self.reason, code)
+
+    def __str__(self) -> str:
+        if self.code is None:
+            return f"the REST call {self.path} failed: {self.reason}"
+        return f"the exchange refused the REST call {self.path} (code {self.code}): {self.reason}"
 
 
 class RecordingFailed(LBankError):

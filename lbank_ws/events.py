@@ -1,7 +1,8 @@
 """What a callback receives.
 
 Every event is a frozen value under this package's own names: money is `Decimal`, exactly as the exchange printed it;
-moments are aware UTC. Nothing is decided here; `wire/` makes the market events, `feed/session.py` the `Status`.
+moments are aware UTC. Nothing is decided here; `wire/` makes the market events, `feed/session.py` the `Status`,
+`feed/dispatch.py` the `Gap`.
 """
 
 from __future__ import annotations
@@ -12,46 +13,78 @@ from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from typing import ClassVar, Literal, NamedTuple
 
-from lbank_ws.channels import Channel
-from lbank_ws.errors import ConnectionLost
+from lbank_ws.causes import Flaw, GapCause
+from lbank_ws.channels import Channel, Topic
+from lbank_ws.errors import ConnectionLost, SubscriptionRefused
 
 Side = Literal["buy", "sell"]
+Kind = Literal["opened", "lost", "failed", "reconnected", "moved", "live", "stale", "refused"]
+
+LATE_AFTER_S = 3.0
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
+@dataclass(slots=True)
+class Receipt:
+    """When a frame was read, and how the clocks stood; the events of a frame share one.
+
+    The session fills it in before anybody sees it; afterwards it does not change.
+
+    Attributes:
+        ns: In nanoseconds of Unix time, on this machine's clock.
+        ahead_s: How far this machine's clock was ahead of the exchange's, in seconds; None while that is not known.
+        late_after_s: From which age on its events are late.
+    """
+
+    ns: int = 0
+    ahead_s: float | None = field(default=0.0, compare=False)
+    late_after_s: float = field(default=LATE_AFTER_S, compare=False)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Stamps:
+class MarketEvent:
     """What every market event carries beside its own fields.
 
     Attributes:
         exchange_at: When the exchange says it was sent, or None where the frame names no time.
-        received_ns: When it was read from the socket, in nanoseconds of Unix time on this machine's clock.
+        receipt: When it was read from the socket, and how the clocks stood.
         raw: The whole frame as text.
     """
 
     exchange_at: datetime | None = None
-    received_ns: int = 0
+    receipt: Receipt = field(default_factory=Receipt, hash=False, repr=False)
     raw: str = field(default="", repr=False)
+
+    @property
+    def received_ns(self) -> int:
+        """When it was read from the socket, in nanoseconds of Unix time on this machine's clock."""
+        return self.receipt.ns
 
     @property
     def received_at(self) -> datetime:
         """When it was read from the socket, on this machine's clock."""
-        return _EPOCH + timedelta(microseconds=self.received_ns // 1000)
+        return _EPOCH + timedelta(microseconds=self.receipt.ns // 1000)
 
     @property
     def age_s(self) -> float | None:
-        """How old it was when it came, in seconds; None without `exchange_at`.
+        """How old it was when it came, in seconds; None without `exchange_at`, or while the clocks are not compared.
 
-        It compares two clocks, so a wrong clock on either side shows here; below zero means just that.
+        The exchange's clock is not ours; the difference, as far as the client knows it, is taken out.
         """
-        if self.exchange_at is None:
+        if self.exchange_at is None or self.receipt.ahead_s is None:
             return None
-        return self.received_ns / 1e9 - self.exchange_at.timestamp()
+        return self.receipt.ns / 1e9 - self.receipt.ahead_s - self.exchange_at.timestamp()
+
+    @property
+    def late(self) -> bool:
+        """Whether it came later than it should; False where the age is not known."""
+        age_s = self.age_s
+        return age_s is not None and age_s > self.receipt.late_after_s
 
 
 @dataclass(frozen=True, slots=True)
-class Ticker(_Stamps):
+class Ticker(MarketEvent):
     """The last price of a pair and its last 24 hours.
 
     Attributes:
@@ -90,7 +123,7 @@ class Level(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Depth(_Stamps):
+class Depth(MarketEvent):
     """The best levels of an order book, a full snapshot.
 
     The levels become numbers when they are first looked at.
@@ -101,6 +134,7 @@ class Depth(_Stamps):
         asks: Best (lowest) first.
         levels: How many a side were asked for, or None where the exchange does not say.
         node: The publishing node, such as `t-3`, or None. `m-` nodes were seen to publish other books.
+        fault: Why `client.book()` does not take it for the book, or None for a good one.
     """
 
     channel: ClassVar[Channel] = Channel.DEPTH
@@ -110,6 +144,7 @@ class Depth(_Stamps):
     asks: Sequence[Level]
     levels: int | None = None
     node: str | None = None
+    fault: Flaw | None = None
 
     @property
     def best_bid(self) -> Level | None:
@@ -135,7 +170,7 @@ class Depth(_Stamps):
 
 
 @dataclass(frozen=True, slots=True)
-class Trade(_Stamps):
+class Trade(MarketEvent):
     """One deal.
 
     Attributes:
@@ -160,7 +195,7 @@ class Trade(_Stamps):
 
 
 @dataclass(frozen=True, slots=True)
-class Kline(_Stamps):
+class Kline(MarketEvent):
     """One bar. The bar in progress comes again and again; the next `opened_at` shows that it ended.
 
     Attributes:
@@ -195,19 +230,59 @@ Event = Ticker | Depth | Trade | Kline
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What happened to the line.
+    """What happened to a line, or to a subscription.
 
     Attributes:
-        kind: `opened` the first time, `lost` at each drop, `failed` when a dial did not succeed, `reconnected`
-            when the line is back.
+        kind: Of a line: `opened` the first time, `lost` at each drop, `failed` when a dial did not succeed,
+            `reconnected` when it is back, `moved` when it goes on with another host. Of a subscription: `live` with its
+            first good data, again after each `stale`; `stale` when what it brings is late, frozen or missing;
+            `refused` by the exchange.
         at: When, on this machine's clock.
-        cause: Why it was lost or the dial failed; None on the others.
+        cause: Why it was lost, failed, moved, stale or refused; None on the others.
         outage_s: How long the line was away, in seconds; only on `reconnected`.
-        attempts: How many dials there were since the line was last open; 0 on `lost`.
+        attempts: How many dials there were since the line was last open; 0 on `lost`, and where it is about a
+            subscription.
+        line: The number of the line; `client.lines()` tells more about it.
+        host: Who is at the other end, or will be after `moved`.
+        topic: Which subscription; None where it is about a line.
     """
 
-    kind: Literal["opened", "lost", "failed", "reconnected"]
+    kind: Kind
     at: datetime
-    cause: ConnectionLost | None = None
+    cause: ConnectionLost | SubscriptionRefused | None = None
     outage_s: float | None = None
     attempts: int = 0
+    line: int = 1
+    host: str = ""
+    topic: Topic | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A hole in what a subscription brought.
+
+    Attributes:
+        topic: Which subscription.
+        started_at: When the first event that is missing was received, on this machine's clock.
+        ended_at: When the last one was.
+        cause: Why they are missing.
+        missed: How many events are missing; None where that is not known.
+        filled: How many of them were fetched afterwards; None while that is not decided.
+    """
+
+    topic: Topic
+    started_at: datetime
+    ended_at: datetime | None
+    cause: GapCause
+    missed: int | None = None
+    filled: int | None = None
+
+    @property
+    def pair(self) -> str:
+        """The pair."""
+        return self.topic.pair
+
+    @property
+    def channel(self) -> Channel:
+        """The kind of data."""
+        return self.topic.channel

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import pickle
+from datetime import datetime, timezone
 
 import pytest
 
 from lbank_ws import errors
+from lbank_ws.causes import Cause, Flaw
 from lbank_ws.errors import (
-    QUOTED_CHARACTERS,
     CallbackError,
-    Cause,
     ConnectionLost,
     DecodeError,
     EventsDropped,
@@ -21,12 +21,17 @@ from lbank_ws.errors import (
     RecordingBusy,
     RecordingFailed,
     Refused,
+    RestFailed,
+    SlowCallback,
+    Stale,
+    StaleBook,
+    StalePrice,
     SubscriptionRefused,
     UsageError,
-    quoted,
-    without_addresses,
 )
+from lbank_ws.quoting import QUOTED_CHARACTERS, quoted, without_addresses
 
+SINCE = datetime(2026, 11, 23, 10, 0, 1, 500_000, tzinfo=timezone.utc)
 NASTY = "\x1b[31mred\nline\r\0\x7f\x85\u202e\ud800 'single' \"double\" \\n"
 
 
@@ -43,15 +48,22 @@ ERRORS: list[LBankError] = [
     Refused(None, NASTY),
     Refused(10008, "currency pair nonsupport"),
     SubscriptionRefused("ticker/a_b", None, "Invalid order pairs:[a_b],remoteIp is: [203.0.113.77]"),
+    SubscriptionRefused("ticker/usdt_btc", None, "Invalid order pairs:[usdt_btc]", "did you mean btc_usdt?"),
     ConnectionLost(Cause.REFUSED, "503 Service Unavailable", retry_after_s=30.0),
     ConnectionLost(Cause.CLOSED, quoted(NASTY)),
+    Stale("btc_usdt", Flaw.NOTHING_YET, None),
+    StaleBook("btc_usdt", Flaw.LATE, SINCE),
+    StalePrice("btc_usdt", Flaw.LINE_DOWN, SINCE),
     GaveUp(60.04, 7, ConnectionLost(Cause.NO_ADDRESS, "api.lbkex.com", retry_after_s=1.5)),
     NoEvent("trade/btc_usdt", 30),
     callback_error(),
+    SlowCallback("look", "on_depth", 2.04, 17),
     EventsDropped(12, 10_000),
     RecordingBusy("tape\u202e.jsonl"),
     RecordingFailed("tape.jsonl", "No space left on device"),
     RecordingFailed("tape.jsonl", "Permission denied", has_begun=False),
+    RestFailed("/v2/timestamp.do", NASTY),
+    RestFailed("/v2/timestamp.do", "from 203.0.113.77", 10205),
 ]
 IDS = [f"{type(error).__name__}-{number}" for number, error in enumerate(ERRORS)]
 
@@ -74,7 +86,20 @@ IDS = [f"{type(error).__name__}-{number}" for number, error in enumerate(ERRORS)
             "the exchange refused ticker/a_b (code None): Invalid order pairs:[a_b]; "
             "check the spelling of the pair and that LBank still lists it",
         ),
+        (
+            SubscriptionRefused("ticker/usdt_btc", None, "Invalid order pairs:[usdt_btc]", "did you mean btc_usdt?"),
+            "the exchange refused ticker/usdt_btc (code None): Invalid order pairs:[usdt_btc]; did you mean btc_usdt?",
+        ),
         (ConnectionLost(Cause.REFUSED, "503 Service Unavailable"), "refused: 503 Service Unavailable"),
+        (Stale("btc_usdt", Flaw.NOTHING_YET, None), "there is no good state of btc_usdt so far: nothing yet"),
+        (
+            StaleBook("btc_usdt", Flaw.LATE, SINCE),
+            "there is no good order book of btc_usdt since 2026-11-23 10:00:01 UTC: late",
+        ),
+        (
+            StalePrice("btc_usdt", Flaw.LINE_DOWN, SINCE),
+            "there is no good price of btc_usdt since 2026-11-23 10:00:01 UTC: line down",
+        ),
         (
             GaveUp(60.04, 7, ConnectionLost(Cause.NO_ADDRESS, "api.lbkex.com")),
             "gave up after 60.0 s and 7 attempts; the last ended with no address: api.lbkex.com; "
@@ -84,6 +109,10 @@ IDS = [f"{type(error).__name__}-{number}" for number, error in enumerate(ERRORS)
         (
             callback_error(),
             "the callback 'on_ticker' raised ZeroDivisionError('division by zero') on a int; the feed goes on",
+        ),
+        (
+            SlowCallback("look", "on_depth", 2.04, 17),
+            "on_depth 'look' took 2.0 s, 17 events waiting; do less in it, or hand the work to a thread of yours",
         ),
         (
             EventsDropped(12, 10_000),
@@ -101,6 +130,14 @@ IDS = [f"{type(error).__name__}-{number}" for number, error in enumerate(ERRORS)
         (
             RecordingFailed("tape.jsonl", "Permission denied", has_begun=False),
             "cannot record to tape.jsonl: Permission denied; the feed goes on without it",
+        ),
+        (
+            RestFailed("/v2/timestamp.do", "HTTP 502 Bad Gateway"),
+            "the REST call /v2/timestamp.do failed: HTTP 502 Bad Gateway",
+        ),
+        (
+            RestFailed("/v2/timestamp.do", "Request too frequent", 10004),
+            "the exchange refused the REST call /v2/timestamp.do (code 10004): Request too frequent",
         ),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, LBankError) else "",

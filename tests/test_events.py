@@ -11,7 +11,7 @@ from decimal import Decimal
 import pytest
 
 from lbank_ws.channels import Channel
-from lbank_ws.events import Depth, Event, Kline, Level, Status, Ticker, Trade
+from lbank_ws.events import Depth, Event, Kline, Level, Receipt, Status, Ticker, Trade
 from lbank_ws.wire import V2, Push
 from tests.samples import sample
 
@@ -20,7 +20,7 @@ SENT_NS = 1_788_672_579_031_000_000
 
 
 def ticker(*, exchange_at: datetime | None = SENT_AT, received_ns: int = SENT_NS) -> Ticker:
-    return Ticker(pair="btc_usdt", last=Decimal("79846.48"), exchange_at=exchange_at, received_ns=received_ns)
+    return Ticker(pair="btc_usdt", last=Decimal("79846.48"), exchange_at=exchange_at, receipt=Receipt(received_ns))
 
 
 def depth(bids: list[tuple[str, str]], asks: list[tuple[str, str]]) -> Depth:
@@ -30,7 +30,7 @@ def depth(bids: list[tuple[str, str]], asks: list[tuple[str, str]]) -> Depth:
 
 def one_of_each() -> list[Event]:
     names = ["tick_eth_btc_2019", "depth_eth_btc_2019", "trade_btc_usdt_2019", "kbar_eth_btc_2019"]
-    messages = [V2().decode(sample("v2", name).frame, SENT_NS) for name in names]
+    messages = [V2().decode(sample("v2", name).frame, Receipt(SENT_NS)) for name in names]
     return [event for message in messages if isinstance(message, Push) for event in message.events]
 
 

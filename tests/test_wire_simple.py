@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from lbank_ws.errors import DecodeError, UsageError
+from lbank_ws.events import Receipt
 from lbank_ws.wire import Ack, Denial, Ignored, Message, Ping, Pong, Push, Simple
 from tests.samples import Sample, described, sample, samples, topic_named
 
@@ -33,7 +34,7 @@ def line(*asked: str) -> Simple:
 
 
 def read(frame: str | dict[str, Any]) -> Message:
-    return line(*ASKED).decode(frame if isinstance(frame, str) else json.dumps(frame), NOW_NS)
+    return line(*ASKED).decode(frame if isinstance(frame, str) else json.dumps(frame), Receipt(NOW_NS))
 
 
 def events(frame: str | dict[str, Any]) -> list[dict[str, object]]:
@@ -52,7 +53,7 @@ def test_sample_means_what_the_guide_says(seen: Sample):
     means = dict(seen.means or {})
     dialect = line(*means.pop("after"))
 
-    message = dialect.decode(seen.frame, NOW_NS)
+    message = dialect.decode(seen.frame, Receipt(NOW_NS))
 
     if "event" in means:
         means = {"message": "Push", "events": [means]}
@@ -141,7 +142,7 @@ def test_our_own_ping_and_its_answer_are_understood():
     sent = json.loads(dialect.ping(7))
 
     assert sent == {"ping": 7}
-    assert dialect.decode('{"action":"pong","pong":7}', NOW_NS) == Pong()
+    assert dialect.decode('{"action":"pong","pong":7}', Receipt(NOW_NS)) == Pong()
 
 
 @pytest.mark.parametrize(
@@ -221,7 +222,7 @@ def test_pair_of_a_push_is_the_one_that_was_asked_for():
     """`market.abusdt.ticker` may be ab_usdt or a_busdt; the one that was asked for is meant."""
     dialect = line("ticker/a_busdt")
 
-    message = dialect.decode('{"ch": "market.abusdt.ticker", "tick": {"close": 1}}', NOW_NS)
+    message = dialect.decode('{"ch": "market.abusdt.ticker", "tick": {"close": 1}}', Receipt(NOW_NS))
 
     assert isinstance(message, Push)
     assert message.events[0].pair == "a_busdt"

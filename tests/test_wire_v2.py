@@ -11,7 +11,7 @@ import pytest
 
 from lbank_ws.channels import Channel, Topic
 from lbank_ws.errors import DecodeError, UsageError
-from lbank_ws.events import Depth, Level
+from lbank_ws.events import Depth, Level, Receipt
 from lbank_ws.wire import V2, Denial, Ignored, Message, Ping, Pong, Push, Reply, dialect_named
 from lbank_ws.wire.values import Levels
 from tests.samples import Sample, described, moment, sample, samples, topic_named
@@ -40,7 +40,7 @@ FRAMES = {
 
 
 def read(frame: str | dict[str, Any]) -> Message:
-    return V2().decode(frame if isinstance(frame, str) else json.dumps(frame), NOW_NS)
+    return V2().decode(frame if isinstance(frame, str) else json.dumps(frame), Receipt(NOW_NS))
 
 
 def event(frame: str | dict[str, Any]) -> Any:
@@ -169,7 +169,7 @@ def test_our_own_ping_and_its_answer_are_understood():
     sent = json.loads(dialect.ping(7))
 
     assert sent == {"action": "ping", "ping": "7"}
-    assert dialect.decode('{"action":"pong","pong":"7"}', NOW_NS) == Pong()
+    assert dialect.decode('{"action":"pong","pong":"7"}', Receipt(NOW_NS)) == Pong()
 
 
 @pytest.mark.parametrize(

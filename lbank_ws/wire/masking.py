@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Collection
 
-from lbank_ws.errors import without_addresses
+from lbank_ws.quoting import without_addresses
 
 MASK = "***"
 

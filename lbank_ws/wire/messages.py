@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
-from lbank_ws.channels import Topic
-from lbank_ws.events import Event
+from lbank_ws.channels import Channel, Topic
+from lbank_ws.events import Event, Receipt
 
 
 class Push(NamedTuple):
@@ -16,8 +16,16 @@ class Push(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """The answer to a one-shot request; it may be empty."""
+    """The answer to a one-shot request.
 
+    Attributes:
+        channel: What was asked for.
+        pair: Of which pair.
+        events: What there is, in the exchange's order; it may be empty.
+    """
+
+    channel: Channel
+    pair: str
     events: tuple[Event, ...]
 
 
@@ -69,6 +77,7 @@ class Dialect(Protocol):
     name: str
     path: str
     urls: tuple[str, ...]
+    has_requests: bool  # whether a stream can be asked for once
 
     def spelling(self, topic: Topic) -> str:
         """Give the wire's name of a topic; two topics of the same name cannot be told apart.
@@ -101,12 +110,12 @@ class Dialect(Protocol):
     def ping(self, number: int) -> str:
         """Give the frame that asks the exchange whether it lives."""
 
-    def decode(self, frame: str, received_ns: int) -> Message:
+    def decode(self, frame: str, receipt: Receipt) -> Message:
         """Read one frame.
 
         Args:
             frame: The text as received.
-            received_ns: When it was read from the socket, in nanoseconds of Unix time.
+            receipt: When it was read from the socket; its events share it.
 
         Raises:
             DecodeError: It is not what the protocol says. Nothing else is ever raised.

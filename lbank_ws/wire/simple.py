@@ -12,8 +12,9 @@ from datetime import datetime
 from typing import NoReturn
 
 from lbank_ws.channels import Channel, Topic
-from lbank_ws.errors import DecodeError, UsageError, quoted
-from lbank_ws.events import Depth, Event, Ticker, Trade
+from lbank_ws.errors import DecodeError, UsageError
+from lbank_ws.events import Depth, Event, Receipt, Ticker, Trade
+from lbank_ws.quoting import quoted
 from lbank_ws.wire import values
 from lbank_ws.wire.messages import Ack, Denial, Ignored, Message, Ping, Pong, Push
 from lbank_ws.wire.values import BadValueError, member
@@ -29,6 +30,7 @@ class Simple:
     name = "simple"
     path = "/ws"
     urls: tuple[str, ...] = ("wss://api.lbkex.com/ws",)
+    has_requests = False
 
     def __init__(self) -> None:
         self._ids: dict[Topic, str] = {}
@@ -58,12 +60,12 @@ class Simple:
         """Give the frame that asks the exchange whether it lives (assumption)."""
         return values.json_text({"ping": number})
 
-    def decode(self, frame: str, received_ns: int) -> Message:
+    def decode(self, frame: str, receipt: Receipt) -> Message:
         """Read one frame; raises `DecodeError` and nothing else."""
         fields = values.parsed(frame)
         try:
             if "ch" in fields:
-                return self._push(fields, frame, received_ns)
+                return self._push(fields, frame, receipt)
             return self._control(fields, frame)
         except BadValueError as bad:
             raise DecodeError(str(bad), frame) from None
@@ -98,7 +100,7 @@ class Simple:
         number = str(fields.get("id"))
         return next((topic for topic, sent in self._ids.items() if sent == number), None)
 
-    def _push(self, fields: Mapping[str, object], frame: str, received_ns: int) -> Message:
+    def _push(self, fields: Mapping[str, object], frame: str, receipt: Receipt) -> Message:
         spelling = fields["ch"]
         topic = self._topics.get(spelling) if isinstance(spelling, str) else None
         if topic is None:
@@ -108,12 +110,12 @@ class Simple:
         sent = fields.get("ts", tick.get("ts"))
         exchange_at = None if sent is None else values.epoch(sent, "ts")
         if topic.channel is Channel.TRADE:
-            return Push(_trades(topic.pair, tick, exchange_at, received_ns, frame))
+            return Push(_trades(topic.pair, tick, exchange_at, receipt, frame))
         read = _ticker if topic.channel is Channel.TICKER else _depth
-        return Push((read(topic.pair, tick, exchange_at, received_ns, frame),))
+        return Push((read(topic.pair, tick, exchange_at, receipt, frame),))
 
 
-def _ticker(pair: str, tick: Mapping[str, object], exchange_at: datetime | None, received_ns: int, frame: str) -> Event:
+def _ticker(pair: str, tick: Mapping[str, object], exchange_at: datetime | None, receipt: Receipt, frame: str) -> Event:
     """Read a ticker: the guide names `close` and `vol`, the other fields are assumptions."""
     return Ticker(
         pair=pair,
@@ -123,25 +125,25 @@ def _ticker(pair: str, tick: Mapping[str, object], exchange_at: datetime | None,
         volume=values.decimal_or_none(tick, "vol"),
         turnover=values.decimal_or_none(tick, "amount"),
         exchange_at=exchange_at,
-        received_ns=received_ns,
+        receipt=receipt,
         raw=frame,
     )
 
 
-def _depth(pair: str, tick: Mapping[str, object], exchange_at: datetime | None, received_ns: int, frame: str) -> Event:
+def _depth(pair: str, tick: Mapping[str, object], exchange_at: datetime | None, receipt: Receipt, frame: str) -> Event:
     """Read a book (assumption): two lists of [price, amount], best first."""
     return Depth(
         pair=pair,
         bids=values.Levels(values.rows(member(tick, "bids"), "bids"), frame),
         asks=values.Levels(values.rows(member(tick, "asks"), "asks"), frame),
         exchange_at=exchange_at,
-        received_ns=received_ns,
+        receipt=receipt,
         raw=frame,
     )
 
 
 def _trades(
-    pair: str, tick: Mapping[str, object], exchange_at: datetime | None, received_ns: int, frame: str
+    pair: str, tick: Mapping[str, object], exchange_at: datetime | None, receipt: Receipt, frame: str
 ) -> tuple[Event, ...]:
     """Read trades (assumption): one in `tick`, or several under its `data`."""
     deals = values.rows(tick["data"], "data") if "data" in tick else [tick]
@@ -161,7 +163,7 @@ def _trades(
                 order_type=order_type,
                 traded_at=values.epoch(deal["ts"], "ts") if deal.get("ts") is not None else exchange_at,
                 exchange_at=exchange_at,
-                received_ns=received_ns,
+                receipt=receipt,
                 raw=frame,
             )
         )

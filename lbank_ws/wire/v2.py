@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from lbank_ws.channels import Channel, Topic
-from lbank_ws.errors import DecodeError, quoted
-from lbank_ws.events import Depth, Kline, Ticker, Trade
+from lbank_ws.errors import DecodeError
+from lbank_ws.events import Depth, Kline, Receipt, Ticker, Trade
+from lbank_ws.quoting import quoted
 from lbank_ws.wire import values
 from lbank_ws.wire.messages import Denial, Ignored, Message, Ping, Pong, Push, Reply
 from lbank_ws.wire.values import BadValueError, member
@@ -29,6 +30,7 @@ class V2:
     path = "/ws/V2/"
     # The order in which they did best: docs/reference/wire.md, "Hosts".
     urls: tuple[str, ...] = ("wss://api.lbkex.com/ws/V2/", "wss://api.lbank.info/ws/V2/", "wss://www.lbkex.net/ws/V2/")
+    has_requests = True
 
     def spelling(self, topic: Topic) -> str:
         """Give the wire's name of a topic."""
@@ -59,14 +61,14 @@ class V2:
         """Give the frame that asks the exchange whether it lives."""
         return _frame(action="ping", ping=str(number))
 
-    def decode(self, frame: str, received_ns: int) -> Message:
+    def decode(self, frame: str, receipt: Receipt) -> Message:
         """Read one frame; raises `DecodeError` and nothing else."""
         fields = values.parsed(frame)
         try:
             kind = fields.get("type")
             reader = _READERS.get(kind) if isinstance(kind, str) else None
             if reader is not None:
-                return reader(fields, frame, received_ns)
+                return reader(fields, frame, receipt)
             return _control(fields, frame)
         except BadValueError as bad:
             raise DecodeError(str(bad), frame) from None
@@ -101,7 +103,7 @@ def _control(fields: Mapping[str, object], frame: str) -> Message:
     return Ignored(f"a frame of type {values.word(fields.get('type'))} and action {values.word(action)}")
 
 
-def _tick(fields: Mapping[str, object], frame: str, received_ns: int) -> Message:
+def _tick(fields: Mapping[str, object], frame: str, receipt: Receipt) -> Message:
     tick = values.mapping(member(fields, "tick"), "tick")
     return Push(
         (
@@ -115,14 +117,14 @@ def _tick(fields: Mapping[str, object], frame: str, received_ns: int) -> Message
                 change_pct=values.decimal_or_none(tick, "change"),
                 side=values.side_or_none(tick.get("dir")),
                 exchange_at=_sent_at(fields),
-                received_ns=received_ns,
+                receipt=receipt,
                 raw=frame,
             ),
         )
     )
 
 
-def _depth(fields: Mapping[str, object], frame: str, received_ns: int) -> Message:
+def _depth(fields: Mapping[str, object], frame: str, receipt: Receipt) -> Message:
     """Read a push, or the reply to a request: that one has its sides at the top level."""
     is_push = "depth" in fields
     book = values.mapping(fields["depth"], "depth") if is_push else fields
@@ -134,15 +136,15 @@ def _depth(fields: Mapping[str, object], frame: str, received_ns: int) -> Messag
         levels=None if count is None else values.whole(count, "count"),
         node=values.word(fields.get("s")),
         exchange_at=_sent_at(fields),
-        received_ns=received_ns,
+        receipt=receipt,
         raw=frame,
     )
-    return Push((event,)) if is_push else Reply((event,))
+    return Push((event,)) if is_push else Reply(Channel.DEPTH, event.pair, (event,))
 
 
-def _trade(fields: Mapping[str, object], frame: str, received_ns: int) -> Message:
+def _trade(fields: Mapping[str, object], frame: str, receipt: Receipt) -> Message:
     if "trades" in fields:
-        return _past_trades(fields, frame, received_ns)
+        return _past_trades(fields, frame, receipt)
     trade = values.mapping(member(fields, "trade"), "trade")
     side, order_type = values.direction(member(trade, "direction"))
     return Push(
@@ -156,14 +158,14 @@ def _trade(fields: Mapping[str, object], frame: str, received_ns: int) -> Messag
                 order_type=order_type,
                 traded_at=values.utc8(member(trade, "TS"), "trade.TS"),
                 exchange_at=_sent_at(fields),
-                received_ns=received_ns,
+                receipt=receipt,
                 raw=frame,
             ),
         )
     )
 
 
-def _past_trades(fields: Mapping[str, object], frame: str, received_ns: int) -> Message:
+def _past_trades(fields: Mapping[str, object], frame: str, receipt: Receipt) -> Message:
     """Read the reply to a request for trades.
 
     Assumption: the column `timestamp` is Unix time in seconds or milliseconds, or text in UTC+8. The only capture has
@@ -185,14 +187,14 @@ def _past_trades(fields: Mapping[str, object], frame: str, received_ns: int) -> 
                 order_type=order_type,
                 traded_at=values.utc8(moment, "timestamp") if is_text else values.epoch(moment, "timestamp"),
                 exchange_at=_sent_at(fields),
-                received_ns=received_ns,
+                receipt=receipt,
                 raw=frame,
             )
         )
-    return Reply(tuple(trades))
+    return Reply(Channel.TRADE, pair, tuple(trades))
 
 
-def _kbar(fields: Mapping[str, object], frame: str, received_ns: int) -> Message:
+def _kbar(fields: Mapping[str, object], frame: str, receipt: Receipt) -> Message:
     pair = values.pair_name(member(fields, "pair"))
     if "records" in fields:
         interval = values.word(member(fields, "kbar"))
@@ -218,12 +220,12 @@ def _kbar(fields: Mapping[str, object], frame: str, received_ns: int) -> Message
             turnover=values.decimal_or_none(row, names[5]),
             trades=None if row.get(names[6]) is None else values.whole(row[names[6]], "trades"),
             exchange_at=_sent_at(fields),
-            received_ns=received_ns,
+            receipt=receipt,
             raw=frame,
         )
         for opened_at, row, names in bars
     )
-    return Reply(klines) if "records" in fields else Push(klines)
+    return Reply(Channel.KLINE, pair, klines) if "records" in fields else Push(klines)
 
 
 def _table(fields: Mapping[str, object], key: str) -> list[Mapping[str, object]]:
@@ -240,7 +242,7 @@ def _sent_at(fields: Mapping[str, object]) -> datetime | None:
     return None if moment is None else values.utc8(moment, "TS")
 
 
-_READERS: Mapping[str, Callable[[Mapping[str, object], str, int], Message]] = {
+_READERS: Mapping[str, Callable[[Mapping[str, object], str, Receipt], Message]] = {
     "tick": _tick,
     "depth": _depth,
     "trade": _trade,

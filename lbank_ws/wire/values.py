@@ -13,8 +13,9 @@ from decimal import Decimal, InvalidOperation
 from typing import NoReturn, overload
 
 from lbank_ws.channels import is_pair
-from lbank_ws.errors import DecodeError, UsageError, quoted
+from lbank_ws.errors import DecodeError, UsageError
 from lbank_ws.events import Level, Side
+from lbank_ws.quoting import quoted
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _UTC8 = timezone(timedelta(hours=8))
@@ -225,7 +226,13 @@ class Levels(Sequence[Level]):
         return iter(self._all())
 
     def __eq__(self, other: object) -> bool:
-        return tuple(self) == tuple(other) if isinstance(other, Levels | tuple | list) else NotImplemented
+        if isinstance(other, Levels):
+            # Each push is compared with the one before. Most differ, and do so near the top.
+            return len(self) == len(other) and all(
+                mine == theirs or self._read(mine) == other._read(theirs)
+                for mine, theirs in zip(self._raw, other._raw, strict=True)
+            )
+        return tuple(self) == tuple(other) if isinstance(other, tuple | list) else NotImplemented
 
     def __hash__(self) -> int:
         return hash(self._all())

@@ -72,7 +72,7 @@ def described(event: Event) -> dict[str, object]:
     told = {one.name: _described(getattr(event, one.name)) for one in fields(event)}
     return {
         "event": type(event).__name__,
-        **{name: value for name, value in told.items() if value is not None and name not in ("raw", "received_ns")},
+        **{name: value for name, value in told.items() if value is not None and name not in ("raw", "receipt")},
     }
 
 

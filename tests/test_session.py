@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from lbank_ws.causes import Cause
 from lbank_ws.channels import Channel, Topic, topic
-from lbank_ws.errors import Cause, ConnectionLost, DecodeError, GaveUp, Refused, SubscriptionRefused
+from lbank_ws.errors import ConnectionLost, DecodeError, GaveUp, Refused, SubscriptionRefused
 from lbank_ws.feed.backoff import Backoff
 from lbank_ws.feed.clock import Moment
-from lbank_ws.feed.session import Habits, Reaction, Session
+from lbank_ws.feed.reaction import Habits, Reaction
+from lbank_ws.feed.session import Session
 from lbank_ws.feed.states import MOVES, Signal, State
 from lbank_ws.feed.subscriptions import Subscribed
 from lbank_ws.wire import dialect_named
@@ -87,8 +89,9 @@ def longest(_low: float, high: float) -> float:
 
 
 def session_of(*wanted: Topic, dialect: str = "v2", habits: Habits | None = None, **waits: float) -> Session:
-    """Give a session that wants these topics, whose waits are 1, 2, 3, 3, ... seconds."""
-    session = Session(dialect_named(dialect), Backoff(uniform=longest, **waits), habits)
+    """Give a session that wants these topics, whose waits are 1, 2, 3, 3, ... seconds, and that suspects nothing."""
+    patient = Habits(stale_after_s=math.inf)
+    session = Session(dialect_named(dialect), Backoff(uniform=longest, **waits), habits or patient)
     session.subscribe(*wanted)
     return session
 
@@ -458,7 +461,8 @@ class TestData:
         reaction = session.received(sample("simple/ack_sub"), at(2))
 
         assert session.subscriptions.all()[0].state is Subscribed.LIVE
-        assert reaction == Reaction()
+        assert [(status.kind, status.topic) for status in reaction.statuses] == [("live", BTC_TICKER)]
+        assert reaction == Reaction(statuses=reaction.statuses)
 
     @pytest.mark.parametrize(
         "frame",

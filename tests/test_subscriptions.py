@@ -6,17 +6,22 @@ import pytest
 
 from lbank_ws.channels import Channel, Topic, topic
 from lbank_ws.errors import UsageError
-from lbank_ws.feed.subscriptions import MOVES, Happened, Subscribed, Subscription, Subscriptions
+from lbank_ws.feed.subscriptions import MOVES, Happened, Subscribed, Subscriptions, Wanted
 from lbank_ws.wire import dialect_named
 
 BTC_TICKER = topic("ticker", "btc_usdt")
 LEADS_TO = {
     (Subscribed.WAITING, Happened.DATA): Subscribed.LIVE,
+    (Subscribed.WAITING, Happened.UNOPPOSED): Subscribed.LIVE,
     (Subscribed.WAITING, Happened.DENIED): Subscribed.REFUSED,
     (Subscribed.WAITING, Happened.UNSUBSCRIBE): Subscribed.LEFT,
     (Subscribed.LIVE, Happened.LOST): Subscribed.WAITING,
+    (Subscribed.LIVE, Happened.DOUBTED): Subscribed.STALE,
     (Subscribed.LIVE, Happened.DENIED): Subscribed.REFUSED,
     (Subscribed.LIVE, Happened.UNSUBSCRIBE): Subscribed.LEFT,
+    (Subscribed.STALE, Happened.FRESH): Subscribed.LIVE,
+    (Subscribed.STALE, Happened.DENIED): Subscribed.REFUSED,
+    (Subscribed.STALE, Happened.UNSUBSCRIBE): Subscribed.LEFT,
     (Subscribed.REFUSED, Happened.UNSUBSCRIBE): Subscribed.LEFT,
 }
 
@@ -42,7 +47,7 @@ def steps(subscriptions: Subscriptions) -> list[str]:
 @pytest.mark.parametrize("happened", Happened)
 def test_a_subscription_moves_as_the_table_says(state: Subscribed, happened: Happened):
     """Every cell of the table; the empty ones change nothing."""
-    subscription = Subscription(BTC_TICKER)
+    subscription = Wanted(BTC_TICKER)
     subscription.state = state
 
     subscription.move(happened)
@@ -157,6 +162,6 @@ def test_lost_line_leaves_nothing_to_send():
 
 def test_a_subscription_shows_what_it_is():
     """Scripts print it."""
-    subscription = Subscription(BTC_TICKER)
+    subscription = Wanted(BTC_TICKER)
 
-    assert repr(subscription) == "Subscription(ticker/btc_usdt, waiting)"
+    assert repr(subscription) == "Wanted(ticker/btc_usdt, waiting)"

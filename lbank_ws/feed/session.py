@@ -8,58 +8,31 @@ row in a table test: state, input, expected reaction.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import datetime
+from typing import Literal
 
-from lbank_ws.channels import Topic
-from lbank_ws.errors import Cause, ConnectionLost, DecodeError, GaveUp, LBankError, Refused, SubscriptionRefused
-from lbank_ws.events import Event, Status
+from lbank_ws.causes import Cause, Flaw
+from lbank_ws.channels import Channel, Topic
+from lbank_ws.errors import (
+    ConnectionLost,
+    DecodeError,
+    GaveUp,
+    StaleBook,
+    StalePrice,
+    SubscriptionRefused,
+)
+from lbank_ws.events import Depth, Ticker
 from lbank_ws.feed.backoff import LIVED_S, Backoff
 from lbank_ws.feed.clock import Moment
+from lbank_ws.feed.incoming import Incoming
+from lbank_ws.feed.listing import Listing
+from lbank_ws.feed.offset import Offset
+from lbank_ws.feed.outgoing import Outgoing
+from lbank_ws.feed.reaction import Habits, Reaction, Teller
 from lbank_ws.feed.states import MOVES, Signal, State
-from lbank_ws.feed.subscriptions import Subscribed, Subscription, Subscriptions
-from lbank_ws.wire import Ack, Denial, Dialect, Ignored, Ping, Push, Reply
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-
-
-@dataclass(frozen=True)
-class Habits:
-    """How a line behaves; lengths in seconds.
-
-    Attributes:
-        ping_after_s: After so long without a frame the exchange is asked whether it lives.
-        cut_after_s: After so long without a frame the line is cut.
-        send_apart_s: Between two frames of ours, pongs excepted: at most ten a second, also where the network
-            brings them closer together.
-        ask_again_after_s: A depth that brought nothing is asked for again.
-        close_s: How long a polite close may take.
-    """
-
-    ping_after_s: float = 15.0
-    cut_after_s: float = 30.0
-    send_apart_s: float = 0.11
-    ask_again_after_s: float = 10.0
-    close_s: float = 0.5
-
-
-@dataclass
-class Reaction:
-    """What the shell is to do, in this order.
-
-    Attributes:
-        send: Frames for the exchange.
-        events: What to hand to callbacks, each with the topic that it belongs to.
-        statuses: What happened to the line.
-        faults: Errors handed on instead of raised.
-        hang_up: Why to cut the line, or None to keep it.
-    """
-
-    send: list[str] = field(default_factory=list)
-    events: list[tuple[Topic, Event]] = field(default_factory=list)
-    statuses: list[Status] = field(default_factory=list)
-    faults: list[LBankError] = field(default_factory=list)
-    hang_up: ConnectionLost | None = None
+from lbank_ws.feed.subscriptions import Subscribed, Subscriptions, Wanted
+from lbank_ws.feed.vigil import Vigil
+from lbank_ws.wire import Dialect
 
 
 class Session:
@@ -70,27 +43,60 @@ class Session:
         subscriptions: Who is wanted on it.
         ended: The error that closed it for good, or None.
         habits: How it behaves.
-        ignored: Frames that were well-formed and meant nothing, or were for nobody.
+        line: The number of the line.
+        opened_at: When the line opened last, or None.
+        losses: How often it was lost.
+
+    Args:
+        dialect: How the line speaks.
+        backoff: How long it waits between dials.
+        habits: How it behaves.
+        offset: What the client knows of the exchange's clock.
+        listing: What the client knows of the exchange's pairs.
+        line: The number of the line.
     """
 
-    def __init__(self, dialect: Dialect, backoff: Backoff, habits: Habits | None = None) -> None:
-        self.state = State.IDLE
-        self.subscriptions = Subscriptions(dialect)
-        self.ended: GaveUp | None = None
-        self.ignored = 0
-        self._dialect = dialect
-        self._backoff = backoff
+    def __init__(
+        self,
+        dialect: Dialect,
+        backoff: Backoff,
+        habits: Habits | None = None,
+        *,
+        offset: Offset | None = None,
+        listing: Listing | None = None,
+        line: int = 1,
+    ) -> None:
         self.habits = habits or Habits()
+        self.state = State.IDLE
+        self.subscriptions = Subscriptions(dialect, self.habits.nodes)
+        self.ended: GaveUp | None = None
+        self.line = line
+        self.opened_at: datetime | None = None
+        self.losses = 0
+        self._backoff = backoff
+        self._offset = offset or Offset()
+        self._vigil = Vigil(self.subscriptions, self._offset, self.habits, has_requests=dialect.has_requests)
+        self._teller = Teller(line)
+        self._outgoing = Outgoing(dialect, self.subscriptions, self._vigil, self.habits)
+        self._incoming = Incoming(dialect, self.subscriptions, self._vigil, listing or Listing(), self._teller)
+        self._jumps = self._offset.jumps
+        self._loss: ConnectionLost | None = None  # the last one
         self._due_s = 0.0  # when the wait of WAITING or CLOSING is over
         self._opened_s = 0.0
-        self._heard_s = 0.0  # when the last whole frame came
-        self._sendable_s = 0.0  # when the next paced frame may leave
-        self._pings = 0
-        self._is_pinged = False
         self._has_lived = False
         self._has_opened = False
         self._lost_s = 0.0
         self._attempts = 0  # dials since the line was last open
+
+    @property
+    def host(self) -> str:
+        """Who is dialled, or was last; empty before the first dial."""
+        return self._teller.host
+
+    @property
+    def ignored(self) -> int:
+        """How many frames were well-formed and meant nothing, or were for nobody."""
+        return self._incoming.ignored
 
     # What the caller asks for, from any thread.
 
@@ -107,34 +113,65 @@ class Session:
             self._due_s = now.s + self.habits.close_s
         return Reaction()
 
-    def subscribe(self, *topics: Topic) -> list[Subscription]:
+    def subscribe(self, *topics: Topic) -> list[Wanted]:
         """Want all of these topics, or none; the frames leave with the next ticks of an open line."""
-        return self.subscriptions.want(*topics)
+        wanted = self.subscriptions.want(*topics)
+        self._vigil.changed()
+        return wanted
 
     def unsubscribe(self, topic: Topic) -> bool:
         """Want a topic no more; False when it was not wanted."""
+        self._vigil.changed()
         return self.subscriptions.leave(topic)
 
+    def behave(self, habits: Habits) -> None:
+        """Change how the line behaves."""
+        self.habits = self._vigil.habits = self._outgoing.habits = habits
+
+    def current(self, topic: Topic, now: Moment) -> Depth | Ticker:
+        """Give the newest good book or price of a topic that is wanted.
+
+        Raises:
+            StaleBook, StalePrice: It is not known as it is now.
+        """
+        known = self.subscriptions.get(topic)
+        shelf = None if known is None else known.shelf
+        if known is None or shelf is None:
+            raise LookupError(f"{topic} holds nothing")
+        flaw = shelf.why_not(now.s, self.habits.late_after_s)
+        if flaw is None and shelf.held is not None:
+            return shelf.held
+        stale = StaleBook if topic.channel is Channel.DEPTH else StalePrice
+        raise stale(topic.pair, flaw or Flaw.NOTHING_YET, shelf.since)
+
+    def look(self, now: Moment) -> None:
+        """Look at the clocks, on a line that may be asleep."""
+        self._offset.ahead_s(now)
+        self._woken(now)
+
     # What happens to the line, from its own thread.
+
+    def dialling(self, host: str, now: Moment) -> Reaction:
+        """A dial begins; another host than before is worth a word."""
+        before, self._teller.host = self.host, host
+        moved = self._teller.status("moved", now, cause=self._loss) if before not in ("", host) else None
+        return Reaction(statuses=[moved] if moved else [])
 
     def opened(self, now: Moment) -> Reaction:
         """The line is up: ask for everything that is wanted."""
         if not self._move(Signal.OPENED):
             return Reaction()
-        self._opened_s = self._heard_s = now.s
-        self._sendable_s = now.s
-        self._is_pinged = self._has_lived = False
+        self._opened_s = now.s
+        self._has_lived = False
+        self.opened_at = now.utc
         self.subscriptions.line_opened()
+        self._vigil.line_opened(now)
+        self._outgoing.line_opened(now.s)
         reaction = self.tick(now)
-        kind = "reconnected" if self._has_opened else "opened"
-        status = Status(
-            kind="reconnected" if self._has_opened else "opened",
-            at=_utc(now),
-            outage_s=now.s - self._lost_s if kind == "reconnected" else None,
-            attempts=self._attempts,
-        )
+        kind: Literal["opened", "reconnected"] = "reconnected" if self._has_opened else "opened"
+        outage_s = now.s - self._lost_s if self._has_opened else None
         self._has_opened = True
-        reaction.statuses.append(status)
+        reaction.statuses.append(self._teller.status(kind, now, outage_s=outage_s, attempts=self._attempts))
         return reaction
 
     def lost(self, now: Moment, loss: ConnectionLost) -> Reaction:
@@ -143,14 +180,17 @@ class Session:
         if not self._move(Signal.LOST):
             return Reaction()
         self.subscriptions.line_lost()
+        self._vigil.line_lost(now)
         if self.state is State.CLOSED:
             return Reaction()
+        self._loss = loss
         if was_open:
             self._lost_s = now.s
             self._attempts = 0
+            self.losses += 1
         refused = loss.cause is Cause.REFUSED or loss.retry_after_s is not None
         wait_s = self._backoff.lost(now.s, refused=refused, not_before_s=loss.retry_after_s)
-        status = Status(kind="lost" if was_open else "failed", at=_utc(now), cause=loss, attempts=self._attempts)
+        status = self._teller.status("lost" if was_open else "failed", now, cause=loss, attempts=self._attempts)
         if wait_s is None:
             self.ended = GaveUp(self._backoff.age_s(now.s), self._backoff.attempts, loss)
             self._move(Signal.GIVE_UP)
@@ -162,31 +202,14 @@ class Session:
         """A whole frame came; garbage is a sign of life too."""
         if not self._hears(now):
             return Reaction()
-        try:
-            message = self._dialect.decode(frame, now.ns)
-        except DecodeError as error:
-            return Reaction(faults=[error])
-        match message:
-            case Push():
-                return self._push(message)
-            case Ping():
-                # The exchange hangs up a minute after an unanswered ping, and a callback may take longer than that;
-                # so the pong leaves from the socket thread. Source: docs/reference/wire.md, "V2 heartbeat".
-                return Reaction(send=[message.answer])
-            case Ack():
-                return self._ack(message)
-            case Denial():
-                return self._denial(message)
-            case Reply() | Ignored():
-                self.ignored += 1
-        return Reaction()
+        return self._incoming.read(frame, now)
 
     def unreadable(self, fault: DecodeError, now: Moment) -> Reaction:
         """A whole frame came that is not even text: a sign of life all the same."""
         return Reaction(faults=[fault]) if self._hears(now) else Reaction()
 
     def tick(self, now: Moment) -> Reaction:
-        """Do what time alone asks for: retry, pace, ping, cut."""
+        """Do what time alone asks for: retry, pace, ping, ask, cut."""
         if now.s < self.due_s():
             return Reaction()
         if self.state is State.WAITING:
@@ -196,11 +219,11 @@ class Session:
         elif self.state is State.CLOSING:
             self._move(Signal.TIME)
             self.subscriptions.line_lost()
-        elif now.s >= self._heard_s + self.habits.cut_after_s:
-            return Reaction(hang_up=ConnectionLost(Cause.SILENT, f"no frame for {now.s - self._heard_s:.0f} s"))
+        elif now.s >= self._outgoing.cut_s():
+            silent_s = now.s - self._outgoing.heard_s
+            return Reaction(hang_up=ConnectionLost(Cause.SILENT, f"no frame for {silent_s:.0f} s"))
         else:
-            self._sendable_s = now.s + self.habits.send_apart_s
-            return Reaction(send=[self._next_frame(now)])
+            return self._keep(now)
         return Reaction()
 
     def due_s(self) -> float:
@@ -212,7 +235,12 @@ class Session:
             return self._due_s
         if self.state is not State.OPEN:
             return math.inf
-        return min(self._heard_s + self.habits.cut_after_s, max(self._sendable_s, self._wish_s()))
+        return min(
+            self._outgoing.cut_s(),
+            self._outgoing.due_s(),
+            self.subscriptions.unopposed_due_s(self.habits.confirm_s),
+            math.inf if self._vigil.is_to_ask() else self._vigil.due_s(),
+        )
 
     def refused_for_good(self) -> SubscriptionRefused | None:
         """Give the last refusal when every subscription there is was refused, else None."""
@@ -223,21 +251,16 @@ class Session:
 
     # What an open line sends.
 
-    def _wish_s(self) -> float:
-        """Tell when there is something to send, paced or not."""
-        if self.subscriptions.has_steps():
-            return self._sendable_s
-        again_s = self.subscriptions.ask_again_due_s(self.habits.ask_again_after_s)
-        return again_s if self._is_pinged else min(again_s, self._heard_s + self.habits.ping_after_s)
-
-    def _next_frame(self, now: Moment) -> str:
-        if not self._is_pinged and now.s >= self._heard_s + self.habits.ping_after_s:
-            self._pings += 1
-            self._is_pinged = True
-            return self._dialect.ping(self._pings)
-        self.subscriptions.ask_again(now.s, self.habits.ask_again_after_s)
-        step, topic = self.subscriptions.next_step(now.s)
-        return self._dialect.subscribe(topic) if step == "subscribe" else self._dialect.unsubscribe(topic)
+    def _keep(self, now: Moment) -> Reaction:
+        """Do what is due on an open line, and send one frame at most."""
+        reaction = Reaction()
+        for known in self.subscriptions.unopposed(now.s, self.habits.confirm_s):
+            reaction.statuses.append(self._teller.status("live", now, topic=known.topic))
+        while not self._vigil.is_to_ask() and now.s >= self._vigil.due_s():
+            self._vigil.lapsed(now)
+        if now.s >= self._outgoing.due_s():
+            reaction.send.append(self._outgoing.take(now))
+        return self._incoming.found(reaction, now)
 
     # What a frame means.
 
@@ -245,43 +268,22 @@ class Session:
         """Note a sign of life; False when the line is not open, and what still comes on it means nothing."""
         if self.state is not State.OPEN:
             return False
-        self._heard_s = now.s
-        self._is_pinged = False
+        self._woken(now)
+        self._outgoing.heard(now.s)
+        self._vigil.heard(now.s)
         if not self._has_lived and now.s - self._opened_s >= LIVED_S:
             self._has_lived = True
             self._backoff.lived()
         return True
 
-    def _push(self, message: Push) -> Reaction:
-        reaction = Reaction()
-        for event in message.events:
-            topic = self.subscriptions.of(event)
-            if topic is None:
-                self.ignored += 1
-                continue
-            self.subscriptions.arrived(topic)
-            reaction.events.append((topic, event))
-        return reaction
-
-    def _ack(self, message: Ack) -> Reaction:
-        if message.joined and message.topic is not None and self._is_wanted(message.topic):
-            self.subscriptions.arrived(message.topic)
-        return Reaction()
-
-    def _denial(self, message: Denial) -> Reaction:
-        denied = [message.topic] if message.topic is not None else []
-        denied += self.subscriptions.of_pairs(message.pairs)
-        refusals: list[LBankError] = []
-        for topic in denied:
-            refusal = self.subscriptions.denied(topic, message.code, message.reason)
-            if refusal is not None:
-                refusals.append(refusal)
-        if not denied:
-            refusals.append(Refused(message.code, message.reason))
-        return Reaction(faults=refusals)
-
-    def _is_wanted(self, topic: Topic) -> bool:
-        return topic in self.subscriptions.named(topic.channel, topic.pair)
+    def _woken(self, now: Moment) -> None:
+        """Ask at once whether the line lives when the wall clock ran ahead: the computer slept, perhaps."""
+        if self._offset.jumps == self._jumps:
+            return
+        self._jumps = self._offset.jumps
+        if self.state is State.OPEN:
+            self._outgoing.hurry(now.s)
+            self._vigil.alarm(now)
 
     def _move(self, signal: Signal) -> bool:
         """Change the state as `MOVES` says; False when it names no move."""
@@ -290,7 +292,3 @@ class Session:
             return False
         self.state = target
         return True
-
-
-def _utc(now: Moment) -> datetime:
-    return _EPOCH + timedelta(microseconds=now.ns // 1000)

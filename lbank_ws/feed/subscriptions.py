@@ -11,9 +11,13 @@ from collections.abc import Collection
 from enum import Enum
 from typing import Literal
 
+from lbank_ws.causes import Cause
 from lbank_ws.channels import Channel, Topic
-from lbank_ws.errors import SubscriptionRefused, UsageError
+from lbank_ws.errors import ADVICE, SubscriptionRefused, UsageError
 from lbank_ws.events import Depth, Event, Kline
+from lbank_ws.feed.ages import Ages
+from lbank_ws.feed.books import Shelf
+from lbank_ws.feed.freshness import Watch
 from lbank_ws.wire import Dialect
 
 Step = Literal["subscribe", "unsubscribe"]
@@ -24,6 +28,7 @@ class Subscribed(str, Enum):
 
     WAITING = "waiting"
     LIVE = "live"
+    STALE = "stale"
     REFUSED = "refused"
     LEFT = "left"
 
@@ -35,6 +40,9 @@ class Happened(str, Enum):
     """What changes the state of a subscription."""
 
     DATA = "first data"
+    UNOPPOSED = "no error"
+    DOUBTED = "late, frozen, silent"
+    FRESH = "fresh data"
     DENIED = "denied"
     LOST = "line lost"
     UNSUBSCRIBE = "unsubscribe"
@@ -43,11 +51,18 @@ class Happened(str, Enum):
 MOVES: dict[Subscribed, dict[Happened, Subscribed]] = {
     Subscribed.WAITING: {
         Happened.DATA: Subscribed.LIVE,
+        Happened.UNOPPOSED: Subscribed.LIVE,
         Happened.DENIED: Subscribed.REFUSED,
         Happened.UNSUBSCRIBE: Subscribed.LEFT,
     },
     Subscribed.LIVE: {
         Happened.LOST: Subscribed.WAITING,
+        Happened.DOUBTED: Subscribed.STALE,
+        Happened.DENIED: Subscribed.REFUSED,
+        Happened.UNSUBSCRIBE: Subscribed.LEFT,
+    },
+    Subscribed.STALE: {
+        Happened.FRESH: Subscribed.LIVE,
         Happened.DENIED: Subscribed.REFUSED,
         Happened.UNSUBSCRIBE: Subscribed.LEFT,
     },
@@ -56,46 +71,62 @@ MOVES: dict[Subscribed, dict[Happened, Subscribed]] = {
 }
 
 
-class Subscription:
-    """One subscription; any thread may read it.
+class Wanted:
+    """One subscription, and what is known of what it brings. Used under the line's lock; any thread may read its state.
 
     Attributes:
         topic: What was asked for.
-        state: `waiting` for the first push, `live`, `refused` by the exchange, or `left`.
+        state: `waiting` for the first push, `live`, `stale`, `refused` by the exchange, or `left`.
         refusal: Why it was refused, or None.
+        doubt: Why it is stale, or None.
+        ages: How old its pushes were.
+        watch: Whether its silence is suspicious.
+        shelf: Its newest good book or price; None on the channels that have none.
     """
 
-    def __init__(self, topic: Topic) -> None:
+    def __init__(self, topic: Topic, nodes: str | None = None) -> None:
         self.topic = topic
         self.state = Subscribed.WAITING
         self.refusal: SubscriptionRefused | None = None
+        self.doubt: Cause | None = None
+        self.ages = Ages()
+        self.watch = Watch(topic)
+        self.shelf = Shelf(nodes) if topic.channel in (Channel.DEPTH, Channel.TICKER) else None
 
     def __repr__(self) -> str:
-        return f"Subscription({self.topic}, {self.state})"
+        return f"Wanted({self.topic}, {self.state})"
 
-    def move(self, happened: Happened) -> None:
-        """Change the state as `MOVES` says; what it does not name changes nothing."""
-        self.state = MOVES[self.state].get(happened, self.state)
+    def move(self, happened: Happened) -> bool:
+        """Change the state as `MOVES` says; what it does not name changes nothing, and gives False."""
+        before, self.state = self.state, MOVES[self.state].get(happened, self.state)
+        return self.state is not before
 
 
 class Subscriptions:
     """All subscriptions of one line, and the steps still to be sent. Used under the line's lock."""
 
-    def __init__(self, dialect: Dialect) -> None:
+    def __init__(self, dialect: Dialect, nodes: str | None = None) -> None:
         self._dialect = dialect
-        self._all: dict[Topic, Subscription] = {}
+        self._nodes = nodes
+        self._all: dict[Topic, Wanted] = {}
         self._spellings: dict[str, Topic] = {}
         self._by_name: dict[tuple[Channel, str], list[Topic]] = {}
         self._asked: dict[Topic, float] = {}  # on this line, and when
         self._unanswered: dict[Topic, float] = {}  # those of them to be asked for again, should nothing come
+        self._unopposed: dict[Topic, float] = {}  # those of them that count as live when no error comes
         self._steps: dict[Topic, Step] = {}
 
-    def want(self, *topics: Topic) -> list[Subscription]:
+    def want(self, *topics: Topic) -> list[Wanted]:
         """Want all of these topics, or none; wanting one again changes nothing, unless it had been refused.
 
         Raises:
             UsageError: The dialect cannot tell one from another that is wanted, or does not have it.
         """
+        self._spellings = self.checked(*topics)
+        return [self._want(topic) for topic in topics]
+
+    def checked(self, *topics: Topic) -> dict[str, Topic]:
+        """Give how the wire would spell all that is wanted with these topics, or raise `UsageError` as `want` does."""
         spellings = dict(self._spellings)
         for topic in topics:
             spelling = self._dialect.spelling(topic)
@@ -105,14 +136,21 @@ class Subscriptions:
                     f"the {self._dialect.name} dialect spells {topic} and {other} alike ({spelling}); "
                     "leave one of them out, or use V2"
                 )
-        self._spellings = spellings
-        return [self._want(topic) for topic in topics]
+        return spellings
 
-    def _want(self, topic: Topic) -> Subscription:
+    def adopt(self, subscription: Wanted) -> None:
+        """Want what another line carried, as the same `Wanted`."""
+        topic = subscription.topic
+        self._spellings = self.checked(topic)
+        self._all[topic] = subscription
+        self._by_name.setdefault((topic.channel, topic.pair), []).append(topic)
+        self._steps[topic] = "subscribe"
+
+    def _want(self, topic: Topic) -> Wanted:
         known = self._all.get(topic)
         if known is not None and known.state is not Subscribed.REFUSED:
             return known
-        subscription = self._all[topic] = Subscription(topic)
+        subscription = self._all[topic] = Wanted(topic, self._nodes)
         if known is None:
             self._by_name.setdefault((topic.channel, topic.pair), []).append(topic)
         # An end that was not sent yet need not be sent any more: the line still brings the topic.
@@ -133,7 +171,7 @@ class Subscriptions:
         topics.remove(topic)
         if not topics:
             del self._by_name[topic.channel, topic.pair]
-        self._unanswered.pop(topic, None)
+        self._forget(topic)
         self._steps.pop(topic, None)
         if topic in self._asked:
             self._steps[topic] = "unsubscribe"
@@ -147,34 +185,38 @@ class Subscriptions:
         """Give every topic of these pairs that is wanted, or was asked for on this line and not ended yet."""
         return [topic for topic in {**self._all, **self._asked} if topic.pair in pairs]
 
-    def of(self, event: Event) -> Topic | None:
-        """Give the topic that an event belongs to, or None when nobody wants it."""
+    def of(self, event: Event) -> Wanted | None:
+        """Give the subscription that an event belongs to, or None when nobody wants it."""
         topics = self._by_name.get((event.channel, event.pair))
         if topics is None:
             return None
         if len(topics) == 1 and not isinstance(event, Kline):
-            return topics[0]
-        return next((topic for topic in topics if _fits(topic, event)), None)
+            return self._all[topics[0]]
+        return next((self._all[topic] for topic in topics if _fits(topic, event)), None)
 
-    def arrived(self, topic: Topic) -> None:
-        """Note a push."""
-        subscription = self._all[topic]
-        if subscription.state is Subscribed.WAITING:
-            subscription.move(Happened.DATA)
-            self._unanswered.pop(topic, None)
-            if topic in self._asked:
-                self._steps.pop(topic, None)  # it was to be asked for again
+    def get(self, topic: Topic) -> Wanted | None:
+        """Give the subscription of a topic, or None when it is not wanted."""
+        return self._all.get(topic)
 
-    def denied(self, topic: Topic, code: int | None, reason: str) -> SubscriptionRefused | None:
+    def arrived(self, topic: Topic) -> bool:
+        """Note a push; True when it is the first one."""
+        if not self._all[topic].move(Happened.DATA):
+            return False
+        self._forget(topic)
+        if topic in self._asked:
+            self._steps.pop(topic, None)  # it was to be asked for again
+        return True
+
+    def denied(self, topic: Topic, code: int | None, reason: str, advice: str = ADVICE) -> SubscriptionRefused | None:
         """Note a refusal; None when the topic is not wanted or was refused before."""
         self._steps.pop(topic, None)
         self._asked.pop(topic, None)
-        self._unanswered.pop(topic, None)
+        self._forget(topic)
         subscription = self._all.get(topic)
         if subscription is None or subscription.state is Subscribed.REFUSED:
             return None
         subscription.move(Happened.DENIED)
-        subscription.refusal = SubscriptionRefused(str(topic), code, reason)
+        subscription.refusal = SubscriptionRefused(str(topic), code, reason, advice)
         return subscription.refusal
 
     def line_opened(self) -> None:
@@ -187,6 +229,7 @@ class Subscriptions:
         """Forget what the line carried; what was wanted stays wanted."""
         self._asked.clear()
         self._unanswered.clear()
+        self._unopposed.clear()
         self._steps.clear()
         for subscription in self._all.values():
             subscription.move(Happened.LOST)
@@ -196,6 +239,22 @@ class Subscriptions:
         for topic in [known for known, asked_s in self._unanswered.items() if now_s >= asked_s + after_s]:
             del self._unanswered[topic]
             self._steps[topic] = "subscribe"
+
+    def repeat(self, topic: Topic) -> None:
+        """Plan to ask once more for what is wanted, because something is wrong with it."""
+        if topic in self._asked:
+            self._steps.setdefault(topic, "subscribe")
+
+    def unopposed(self, now_s: float, after_s: float) -> list[Wanted]:
+        """Give those that have become live because no error came: of trades there may be none for hours."""
+        quiet = [topic for topic, asked_s in self._unopposed.items() if now_s >= asked_s + after_s]
+        for topic in quiet:
+            del self._unopposed[topic]
+        return [self._all[topic] for topic in quiet if self._all[topic].move(Happened.UNOPPOSED)]
+
+    def unopposed_due_s(self, after_s: float) -> float:
+        """Tell when `unopposed` has something to give; infinity when nothing waits for it."""
+        return min(self._unopposed.values(), default=math.inf) + after_s
 
     def ask_again_due_s(self, after_s: float) -> float:
         """Tell when `ask_again` has something to plan; infinity when nothing is unanswered."""
@@ -216,13 +275,26 @@ class Subscriptions:
             self._asked.pop(topic, None)
         return step, topic
 
-    def all(self) -> list[Subscription]:
+    def is_asked(self, topic: Topic) -> bool:
+        """Tell whether a topic was asked for on this line, and not ended."""
+        return topic in self._asked
+
+    def all(self) -> list[Wanted]:
         """Give every subscription that was not left, refused ones included."""
         return list(self._all.values())
 
     def _await_data(self, topic: Topic, asked_s: float) -> None:
-        if topic.channel is Channel.DEPTH and self._all[topic].state is Subscribed.WAITING:
+        if self._all[topic].state is not Subscribed.WAITING:
+            return
+        if topic.channel is Channel.DEPTH:
             self._unanswered[topic] = asked_s
+        elif topic.channel is Channel.TRADE:
+            self._unopposed.setdefault(topic, asked_s)
+
+    def _forget(self, topic: Topic) -> None:
+        """Wait no more for what a topic brings first."""
+        self._unanswered.pop(topic, None)
+        self._unopposed.pop(topic, None)
 
 
 def _fits(topic: Topic, event: Event) -> bool:

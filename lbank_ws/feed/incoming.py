@@ -1,0 +1,107 @@
+"""What the frames of an open line mean.
+
+Decided here: what follows from each kind of message. What a frame says is decided in `wire/`, what is made of an event
+in `vigil.py`.
+"""
+
+from __future__ import annotations
+
+from lbank_ws.channels import Topic
+from lbank_ws.errors import DecodeError, Refused
+from lbank_ws.feed.clock import Moment
+from lbank_ws.feed.listing import Listing
+from lbank_ws.feed.reaction import Reaction, Teller
+from lbank_ws.feed.subscriptions import Subscriptions
+from lbank_ws.feed.vigil import Vigil
+from lbank_ws.wire import Ack, Denial, Dialect, Ignored, Ping, Push, Reply
+
+
+class Incoming:
+    """Reads the frames of one line. Used under the line's lock.
+
+    Attributes:
+        ignored: How many frames were well-formed and meant nothing, or were for nobody.
+    """
+
+    def __init__(
+        self, dialect: Dialect, subscriptions: Subscriptions, vigil: Vigil, listing: Listing, teller: Teller
+    ) -> None:
+        self.ignored = 0
+        self._dialect = dialect
+        self._subscriptions = subscriptions
+        self._vigil = vigil
+        self._listing = listing
+        self._teller = teller
+
+    def read(self, frame: str, now: Moment) -> Reaction:
+        """Give what follows from a frame."""
+        receipt = self._vigil.receipt(now)
+        try:
+            message = self._dialect.decode(frame, receipt)
+        except DecodeError as error:
+            return Reaction(faults=[error])
+        match message:
+            case Push():
+                self._vigil.stamp(receipt, message.events, now)
+                return self._push(message, now)
+            case Ping():
+                # The exchange hangs up a minute after an unanswered ping, and a callback may take longer than that;
+                # so the pong leaves from the socket thread. Source: docs/reference/wire.md, "V2 heartbeat".
+                return Reaction(send=[message.answer])
+            case Ack():
+                return self._ack(message, now)
+            case Denial():
+                return self._denial(message, now)
+            case Reply():
+                self._vigil.stamp(receipt, message.events, now)
+                self.ignored += not self._vigil.reply(message, now)
+                return self.found(Reaction(), now)
+            case Ignored():
+                self.ignored += 1
+        return Reaction()
+
+    def _push(self, message: Push, now: Moment) -> Reaction:
+        reaction = Reaction()
+        for event in message.events:
+            wanted = self._vigil.push(event, now)
+            if wanted is None:
+                self.ignored += 1
+            else:
+                reaction.events.append(wanted)
+        return self.found(reaction, now)
+
+    def found(self, reaction: Reaction, now: Moment) -> Reaction:
+        """Add what became of subscriptions, and of the line for their sake."""
+        if self._vigil.findings:
+            for finding in self._vigil.findings:
+                reaction.statuses.append(
+                    self._teller.status(finding.kind, now, topic=finding.topic, cause=finding.cause)
+                )
+            self._vigil.findings.clear()
+        reaction.hang_up = self._vigil.renewal
+        return reaction
+
+    def _ack(self, message: Ack, now: Moment) -> Reaction:
+        reaction = Reaction()
+        if message.joined and message.topic is not None and self._is_wanted(message.topic):
+            self._vigil.acknowledged(message.topic)
+            if self._subscriptions.arrived(message.topic):
+                reaction.statuses.append(self._teller.status("live", now, topic=message.topic))
+        return reaction
+
+    def _denial(self, message: Denial, now: Moment) -> Reaction:
+        denied = [message.topic] if message.topic is not None else []
+        denied += self._subscriptions.of_pairs(message.pairs)
+        reaction = Reaction()
+        for topic in denied:
+            refusal = self._subscriptions.denied(topic, message.code, message.reason, self._listing.advice(topic.pair))
+            if refusal is not None:
+                reaction.faults.append(refusal)
+                reaction.statuses.append(self._teller.status("refused", now, topic=topic, cause=refusal))
+        self._vigil.denied(denied, now)
+        if not denied:
+            reaction.faults.append(Refused(message.code, message.reason))
+        return reaction
+
+    def _is_wanted(self, topic: Topic) -> bool:
+        return topic in self._subscriptions.named(topic.channel, topic.pair)

@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit, urlunsplit
 
 from dotenv import dotenv_values
 
-from lbank_ws.errors import UsageError, quoted
+from lbank_ws.errors import UsageError
+from lbank_ws.quoting import quoted
 from lbank_ws.wire import DIALECTS, Dialect
 
 WS_URL = "LBANK_WS_URL"
@@ -70,6 +71,37 @@ def ws_url(dialect: Dialect, url: str | None = None, variables: Mapping[str, str
     if parts.path != dialect.path and parts.path in {known.path for known in DIALECTS.values()}:
         named = urlunsplit(parts._replace(path=dialect.path))
     return checked_url(named, dialect.path, ("ws", "wss"), WS_URL)
+
+
+def ws_urls(
+    dialect: Dialect,
+    url: str | None = None,
+    hosts: Sequence[str] | None = None,
+    variables: Mapping[str, str] | None = None,
+) -> tuple[str, ...]:
+    """Give the addresses to dial, in order of preference.
+
+    Args:
+        dialect: Its own addresses are used when nothing else is named.
+        url: The only one, as for `ws_url`.
+        hosts: Several: `api.lbkex.com`, or whole addresses.
+        variables: The environment; read when None.
+
+    Raises:
+        UsageError: One of them cannot be used, or both are named.
+    """
+    if hosts is None:
+        only = ws_url(dialect, url, variables)
+        return dialect.urls if only == dialect.urls[0] and url is None else (only,)
+    if url is not None:
+        raise UsageError("name either url or hosts")
+    if isinstance(hosts, str) or not hosts:
+        raise UsageError("hosts is a list of host names or addresses, at least one")
+    schemes = ("ws", "wss")
+    return tuple(
+        checked_url(host if "://" in str(host) else f"{schemes[-1]}://{host}", dialect.path, schemes, "hosts")
+        for host in hosts
+    )
 
 
 def rest_url(url: str | None = None, variables: Mapping[str, str] | None = None) -> str | None:

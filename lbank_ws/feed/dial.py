@@ -7,7 +7,6 @@ cannot be stopped. Runs on the line's socket thread; a wake ends it at once, exc
 from __future__ import annotations
 
 import contextlib
-import importlib
 import os
 import socket
 import ssl
@@ -15,17 +14,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import zip_longest
-from types import ModuleType
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from lbank_ws.errors import Cause, ConnectionLost, MissingExtra, UsageError
+from lbank_ws.causes import Cause
+from lbank_ws.errors import ConnectionLost
 from lbank_ws.feed.clock import Clock, Waker
 from lbank_ws.feed.stream import Limits, Socket
+from lbank_ws.reach import proxy_at, verified_context
 
 # RFC 8305 starts the next address while the first is still silent, so that a dead one costs a quarter of a second.
 _STAGGER_S = 0.25
-_PROXIES = ("http", "socks4", "socks5", "socks5h")
 _KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 7000}
 
 
@@ -55,9 +54,7 @@ class Dialler:
         if self.ca_file is not None:
             _ = self._context
         if self.proxy is not None:
-            if urlsplit(self.proxy).scheme not in _PROXIES:
-                raise UsageError(f"proxy begins with one of {', '.join(_PROXIES)}, like socks5://127.0.0.1:1080")
-            _python_socks()
+            _ = self._proxy
 
     def dial(
         self, url: str, *, clock: Clock, waker: Waker, limits: Limits, is_stopping: Callable[[], bool]
@@ -79,9 +76,8 @@ class Dialler:
             raise
 
     def _through_proxy(self, host: str, port: int, limits: Limits) -> socket.socket:
-        proxies = _python_socks()
         try:
-            sock: socket.socket = proxies.Proxy.from_url(self.proxy).connect(host, port, timeout=limits.connect_s)
+            sock: socket.socket = self._proxy.connect(host, port, timeout=limits.connect_s)
         except Exception as error:  # the library has classes of its own for each proxy
             # Their texts may hold the proxy's password.
             raise ConnectionLost(Cause.UNREACHABLE, f"the proxy did not connect ({type(error).__name__})") from None
@@ -117,21 +113,11 @@ class Dialler:
 
     @cached_property
     def _context(self) -> ssl.SSLContext:
-        """Give a context that verifies; there is no way to have one that does not.
+        return verified_context(self.ca_file)
 
-        `ssl.create_default_context` would write keys to the file that SSLKEYLOGFILE names.
-        """
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.hostname_checks_common_name = False
-        if self.ca_file is None:
-            context.load_default_certs()
-            return context
-        try:
-            context.load_verify_locations(cafile=self.ca_file)
-        except OSError as error:
-            raise UsageError(f"ca_file {self.ca_file} cannot be used: {error.strerror or error}") from error
-        return context
+    @cached_property
+    def _proxy(self) -> Any:
+        return proxy_at(self.proxy or "")
 
 
 @dataclass(frozen=True)
@@ -219,10 +205,3 @@ def _set_up(sock: socket.socket) -> None:
     for name, number in _KEEPALIVE.items():
         if hasattr(socket, name):
             sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), number)
-
-
-def _python_socks() -> ModuleType:
-    try:
-        return importlib.import_module("python_socks.sync")
-    except ImportError:
-        raise MissingExtra("python-socks", "proxy") from None

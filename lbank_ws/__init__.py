@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from lbank_ws.causes import Cause, Flaw, GapCause
 from lbank_ws.channels import DEFAULT_LEVELS, INTERVALS, Channel, Topic
 from lbank_ws.client import Ended, LBankClient
 from lbank_ws.errors import (
     CallbackError,
-    Cause,
     ConnectionLost,
     DecodeError,
     EventsDropped,
@@ -22,11 +22,19 @@ from lbank_ws.errors import (
     RecordingBusy,
     RecordingFailed,
     Refused,
+    RestFailed,
+    SlowCallback,
+    Stale,
+    StaleBook,
+    StalePrice,
     SubscriptionRefused,
     UsageError,
 )
-from lbank_ws.events import Depth, Event, Kline, Level, Status, Ticker, Trade
-from lbank_ws.feed.subscriptions import Subscription
+from lbank_ws.events import Depth, Event, Gap, Kline, Level, Status, Ticker, Trade
+from lbank_ws.feed.backlog import Policy
+from lbank_ws.feed.subscriptions import Subscribed
+from lbank_ws.knowing import LineView, SubscriptionStats
+from lbank_ws.subscribing import Subscription
 from lbank_ws.version import VERSION
 
 if TYPE_CHECKING:
@@ -46,19 +54,31 @@ __all__ = [
     "Ended",
     "Event",
     "EventsDropped",
+    "Flaw",
+    "Gap",
+    "GapCause",
     "GaveUp",
     "Kline",
     "LBankClient",
     "LBankError",
     "Level",
+    "LineView",
     "MissingExtra",
     "NoEvent",
+    "Policy",
     "RecordingBusy",
     "RecordingFailed",
     "Refused",
+    "RestFailed",
+    "SlowCallback",
+    "Stale",
+    "StaleBook",
+    "StalePrice",
     "Status",
+    "Subscribed",
     "Subscription",
     "SubscriptionRefused",
+    "SubscriptionStats",
     "Ticker",
     "Topic",
     "Trade",

@@ -5,26 +5,39 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import Enum
 from types import TracebackType
 from urllib.parse import urlsplit
 
-from lbank_ws import settings
-from lbank_ws.errors import Cause, ConnectionLost, LBankError, UsageError
+from lbank_ws import options, settings
+from lbank_ws.causes import Cause
+from lbank_ws.errors import ConnectionLost, LBankError, UsageError
+from lbank_ws.events import LATE_AFTER_S
+from lbank_ws.feed.backlog import QUEUE_EVENTS
 from lbank_ws.feed.backoff import Backoff
+from lbank_ws.feed.caretaker import Caretaker
 from lbank_ws.feed.clock import Clock, SystemClock
-from lbank_ws.feed.connection import Connection
 from lbank_ws.feed.dial import Connect, Dialler
+from lbank_ws.feed.dials import Dials
 from lbank_ws.feed.dispatch import Dispatch
+from lbank_ws.feed.hosts import Hosts
+from lbank_ws.feed.line import Line
+from lbank_ws.feed.listing import Listing
 from lbank_ws.feed.logbook import Logbook
+from lbank_ws.feed.offset import Offset
+from lbank_ws.feed.placement import Placement
+from lbank_ws.feed.pool import Pool
+from lbank_ws.feed.reaction import Habits
 from lbank_ws.feed.recorder import Recorder
-from lbank_ws.feed.session import Habits, Session
+from lbank_ws.feed.session import Session
 from lbank_ws.feed.states import State
-from lbank_ws.subscribing import Subscribing
+from lbank_ws.knowing import Knowing
+from lbank_ws.trading.rest import DEFAULT_URLS, Rest
 from lbank_ws.wire import dialect_named
 
+REST_TIMEOUT_S = 3.0  # a stop waits for a call that is under way
 _POLL_S = 0.05
 STOP_TIMEOUT_S = 5.0
 
@@ -39,7 +52,7 @@ class Ended(str, Enum):
         return str(self.value)
 
 
-class LBankClient(Subscribing):
+class LBankClient(Knowing):
     """LBank's market data as callbacks, through drops.
 
     Every method may be called from any thread, inside a callback too. Callbacks run one at a time, in order, on one
@@ -48,14 +61,25 @@ class LBankClient(Subscribing):
     Args:
         dialect: `v2`, which the exchange is seen to speak, or `simple`, which the published guide describes.
         url: Another address, `ws://` or `wss://`; without a path the dialect's own is added.
-        rest_url: Another address of the REST interface.
+        hosts: Several, in order of preference, by name or as addresses; the dialect's own when None. A host that keeps
+            failing rests, and the next one is dialled.
+        rest_url: Another address of the REST interface, which is asked what the exchange's clock says. Where `url` or
+            `hosts` is named and this is not, nothing is asked, and the clock is told from the pushes.
         ca_file: A file of certificate authorities to trust in place of the system's. TLS is always verified.
         proxy: `http://`, `socks4://`, `socks5://` or `socks5h://host:port`; needs the extra `proxy`. Proxies named in
             the environment are not used.
         backoff_first_s: The longest first wait after a drop, in seconds.
         backoff_cap_s: Where waits stop growing.
-        give_up_after_s: How old an outage may get before `run` raises `GaveUp`; None for ever.
+        give_up_after_s: How old an outage of a line may get before `run` raises `GaveUp`; None for ever.
         silent_after_s: A line without a frame for so long is cut; after half of it the exchange is asked first.
+        late_after_s: From which age on a push is late.
+        stale_after_s: A subscription without news for so long, and for far longer than is usual for it, is checked.
+        nodes: The publishing nodes whose books count, by the letters before the dash; None for all.
+        depth_pairs_a_line: The books of so many pairs share a line.
+        subscriptions_a_line: So many subscriptions of the other channels share a line.
+        queue_events: How many events may wait for callbacks.
+        policies: What is done with the events of a channel while callbacks are behind: `{"ticker": "keep"}`; see
+            docs/howto/slow-callbacks.md.
         record: A file that keeps every frame of both directions, credentials and IP addresses masked; one that is a
             recording already is continued. `.gz` packs it, `.zst` too and needs the extra `record`.
         connect: Makes connected sockets, for simulations; see `feed.dial.Connect`.
@@ -74,6 +98,7 @@ class LBankClient(Subscribing):
         *,
         dialect: str = "v2",
         url: str | None = None,
+        hosts: Sequence[str] | None = None,
         rest_url: str | None = None,
         ca_file: str | None = None,
         proxy: str | None = None,
@@ -81,43 +106,66 @@ class LBankClient(Subscribing):
         backoff_cap_s: float = 30.0,
         give_up_after_s: float | None = None,
         silent_after_s: float = 30.0,
+        late_after_s: float = LATE_AFTER_S,
+        stale_after_s: float = 10.0,
+        nodes: str | None = "t",
+        depth_pairs_a_line: int = 1,
+        subscriptions_a_line: int = 10,
+        queue_events: int = QUEUE_EVENTS,
+        policies: Mapping[str, str] | None = None,
         record: str | os.PathLike[str] | None = None,
         connect: Connect | None = None,
         clock: Clock | None = None,
     ) -> None:
-        for name, length_s in [("backoff_first_s", backoff_first_s), ("backoff_cap_s", backoff_cap_s)]:
-            if not length_s > 0:
-                raise UsageError(f"{name} is a length of time in seconds above 0, not {length_s!r}")
-        if give_up_after_s is not None and not give_up_after_s >= 0:
-            raise UsageError(
-                f"give_up_after_s is a length of time in seconds, or None for ever, not {give_up_after_s!r}"
-            )
-        if not silent_after_s >= 1:
-            raise UsageError(f"silent_after_s is at least 1 second, not {silent_after_s!r}")
+        options.check_lengths(
+            backoff_first_s=backoff_first_s,
+            backoff_cap_s=backoff_cap_s,
+            give_up_after_s=give_up_after_s,
+            silent_after_s=silent_after_s,
+            late_after_s=late_after_s,
+            stale_after_s=stale_after_s,
+        )
         spoken = dialect_named(dialect)
+        urls = settings.ws_urls(spoken, url, hosts)
         self.dialect = spoken.name
         self.rest_url = settings.rest_url(rest_url)
         self._clock = clock or SystemClock()
         logbook = Logbook()
-        self._dispatch = Dispatch(logbook)
-        habits = Habits(cut_after_s=silent_after_s, ping_after_s=silent_after_s / 2)
-        self._session = Session(spoken, Backoff(backoff_first_s, backoff_cap_s, give_up_after_s), habits)
-        address = settings.ws_url(spoken, url)
+        self._dispatch = Dispatch(logbook, options.checked_queue(queue_events), policies=policies)
+        habits = Habits(
+            cut_after_s=silent_after_s,
+            ping_after_s=silent_after_s / 2,
+            late_after_s=late_after_s,
+            stale_after_s=stale_after_s,
+            nodes=options.checked_nodes(nodes),
+        )
         self.recorder: Recorder | None = None
         if record is not None:
-            host = urlsplit(address).netloc
+            host = urlsplit(urls[0]).netloc
             self.recorder = Recorder(
                 record, dialect=spoken.name, host=host, deliver=self._dispatch.put, clock=self._clock
             )
-        self._connection = Connection(
-            self._session,
-            address,
-            self._dispatch.put,
-            connect=connect or Dialler(ca_file, proxy).dial,
-            clock=self._clock,
-            logbook=logbook,
-            recorder=self.recorder,
-        )
+        offset, listing, dials = Offset(), Listing(), Dials(Hosts(urls))
+        dial = connect or Dialler(ca_file, proxy).dial
+
+        def line(number: int, on_end: Callable[[], None]) -> Line:
+            backoff = Backoff(backoff_first_s, backoff_cap_s, give_up_after_s)
+            session = Session(dialect_named(dialect), backoff, habits, offset=offset, listing=listing, line=number)
+            return Line(
+                session,
+                dials,
+                self._dispatch.put,
+                connect=dial,
+                clock=self._clock,
+                logbook=logbook,
+                recorder=self.recorder,
+                on_end=on_end,
+            )
+
+        self._pool = Pool(line, Placement(depth_pairs_a_line, subscriptions_a_line))
+        asked = self.rest_url or (DEFAULT_URLS[0] if urls == spoken.urls else None)
+        rest = None if asked is None else Rest(asked, ca_file=ca_file, proxy=proxy, timeout_s=REST_TIMEOUT_S)
+        self._caretaker = Caretaker(offset, listing, self._clock, self._pool.look, rest)
         self._lock = threading.Lock()
         self._has_started = False
 
@@ -162,7 +210,8 @@ class LBankClient(Subscribing):
                 self.recorder.start()
             self._has_started = True
             self._dispatch.start()
-            self._connection.start()
+            self._caretaker.start()
+            self._pool.start()
 
     def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> bool:
         """End the line and the threads; may be called twice, before the start, and inside a callback.
@@ -174,14 +223,16 @@ class LBankClient(Subscribing):
             False when a callback, or a name look-up, still runs after `timeout_s`.
         """
         until_s = time.monotonic() + timeout_s
-        self._connection.stop()
-        has_ended = self._dispatch.is_current() or self._connection.join(timeout_s)
+        self._caretaker.stop()
+        self._pool.stop()
+        has_ended = self._dispatch.is_current() or self._pool.join(timeout_s)
+        has_ended &= self._dispatch.is_current() or self._caretaker.join(max(0.0, until_s - time.monotonic()))
         has_ended &= self._end_recording((until_s - time.monotonic()) / 2)
         self._dispatch.stop()
         return self._dispatch.join(max(0.0, until_s - time.monotonic())) and has_ended
 
     @contextmanager
-    def lent(self) -> Iterator[tuple[Connection, Dispatch]]:
+    def lent(self) -> Iterator[tuple[Line, Dispatch]]:
         """Lend the parts to `lbank_ws.replay`: callbacks run, and no line is dialled. The client has run then.
 
         Raises:
@@ -191,13 +242,14 @@ class LBankClient(Subscribing):
             if self._begins():
                 self._dispatch.start()
             self._has_started = True
-        try:
-            yield self._connection, self._dispatch
-        finally:
-            gone = ConnectionLost(Cause.CLOSED, "stopped")
-            self._connection.stop()
-            self._connection.ask(lambda session: session.lost(self._clock.now(), gone))
-            self.stop()
+        with self._pool.lent() as connection:
+            try:
+                yield connection, self._dispatch
+            finally:
+                gone = ConnectionLost(Cause.CLOSED, "stopped")
+                connection.stop()
+                connection.ask(lambda session: session.lost(self._clock.now(), gone))
+                self.stop()
 
     def __enter__(self) -> LBankClient:
         """Start, and give the client."""
@@ -212,13 +264,14 @@ class LBankClient(Subscribing):
 
     @property
     def state(self) -> State:
-        """Where the line stands: `idle`, `connecting`, `open`, `waiting`, `closing` or `closed`."""
-        return self._session.state
+        """Where the worst of the lines stands: `idle`, `connecting`, `open`, `waiting`, `closing` or `closed`."""
+        return self._pool.state
 
     @property
     def error(self) -> LBankError | None:
         """What ended the client for good, or None; `run` raises it."""
-        return self._session.ended
+        end = self._pool.end()
+        return end if isinstance(end, LBankError) else None
 
     # How it is done.
 
@@ -226,7 +279,7 @@ class LBankClient(Subscribing):
         """Tell whether the client may begin; under `_lock`. One that was stopped before it began stays so."""
         if self._has_started:
             raise UsageError("a client runs once; make a new LBankClient() to run again")
-        return self._session.state is not State.CLOSED
+        return self._pool.state is not State.CLOSED
 
     def _end_recording(self, timeout_s: float) -> bool:
         """Close the file behind the last frame; before the callbacks end, which hear of a disk that is full."""
@@ -238,8 +291,8 @@ class LBankClient(Subscribing):
     def _stay(self, for_s: float | None, until: Callable[[], bool] | None) -> Ended:
         """Wait in the caller's own thread, so that Ctrl-C works at once, whatever the line is doing."""
         over_s = None if for_s is None else time.monotonic() + for_s
-        while self._connection.is_alive():
-            refusal = self._connection.ask(lambda session: session.refused_for_good())
+        while self._pool.is_alive():
+            refusal = self._pool.refused_for_good()
             if refusal is not None:
                 raise refusal
             if until is not None and until():
@@ -247,6 +300,6 @@ class LBankClient(Subscribing):
             left_s = _POLL_S if over_s is None else min(_POLL_S, over_s - time.monotonic())
             if left_s <= 0:
                 return Ended.TIME_OVER
-            self._connection.wait(left_s)
-        self._connection.raise_end()
+            self._pool.wait(left_s)
+        self._pool.raise_end()
         return Ended.STOPPED

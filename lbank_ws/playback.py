@@ -13,14 +13,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
+from lbank_ws.causes import Cause
 from lbank_ws.client import LBankClient
-from lbank_ws.errors import Cause, ConnectionLost, LBankError, MissingExtra, UsageError, quoted
+from lbank_ws.errors import ConnectionLost, LBankError, MissingExtra, UsageError
 from lbank_ws.events import Status
 from lbank_ws.feed.clock import Moment
-from lbank_ws.feed.connection import Connection
 from lbank_ws.feed.dispatch import Dispatch
-from lbank_ws.feed.session import Reaction, Session
+from lbank_ws.feed.line import Line
+from lbank_ws.feed.reaction import Reaction
+from lbank_ws.feed.session import Session
 from lbank_ws.feed.states import State
+from lbank_ws.quoting import quoted
 from lbank_ws.sandbox.recording import Entry, Frame, Mark, Missing, NotARecording, Start, entries
 
 log = logging.getLogger("lbank_ws")
@@ -47,6 +50,7 @@ def replay(path: str | os.PathLike[str], client: LBankClient) -> None:
         GaveUp: The recorded outages are longer than the client's `give_up_after_s`.
     """
     with client.lent() as (connection, dispatch):
+        dispatch.keep_all()
         player = _Player(connection, dispatch, client.dialect)
         for entry in _entries(os.fspath(path)):
             if client.state in (State.CLOSING, State.CLOSED):
@@ -63,12 +67,13 @@ def replay(path: str | os.PathLike[str], client: LBankClient) -> None:
 class _Player:
     """Feeds one client. Everything here runs on the caller's thread."""
 
-    def __init__(self, connection: Connection, dispatch: Dispatch, dialect: str) -> None:
+    def __init__(self, connection: Line, dispatch: Dispatch, dialect: str) -> None:
         self._dialect = dialect
         self._connection = connection
         self._dispatch = dispatch
         self._first_ns: int | None = None
         self._now = Moment(0.0, 0)
+        self._open_lines: set[int] = set()  # of the recording
         connection.ask(_made_patient)
 
     def play(self, entry: Entry) -> None:
@@ -86,11 +91,17 @@ class _Player:
                 self._dispatch.settle()
                 self._connection.ask(self._subscribe)
             case Mark(kind="opened" | "reconnected"):
+                self._open_lines.add(entry.line)
                 self._open()
                 self._tell(entry)
             case Mark(kind="lost" | "failed"):
-                self._lose(entry)
+                self._open_lines.discard(entry.line)
+                if self._open_lines:
+                    self._tell(entry)  # the client's one line stands for all of the recording, and some still live
+                else:
+                    self._lose(entry)
             case Start():
+                self._open_lines.clear()
                 if entry.dialect != self._dialect:
                     raise UsageError(
                         f"the recording speaks {entry.dialect}; replay it to LBankClient(dialect={entry.dialect!r})"
@@ -138,13 +149,17 @@ class _Player:
             cause=_loss(mark) if mark.cause else None,
             outage_s=mark.outage_s,
             attempts=mark.attempts,
+            line=mark.line,
         )
         self._dispatch.put(Reaction(statuses=[status], faults=list(faults)))
 
 
 def _made_patient(session: Session) -> None:
     """Let a session neither pace what it sends nor measure silence: nobody is at the other end."""
-    session.habits = replace(session.habits, send_apart_s=0.0, ping_after_s=math.inf, cut_after_s=math.inf)
+    patient = replace(
+        session.habits, send_apart_s=0.0, ping_after_s=math.inf, cut_after_s=math.inf, stale_after_s=math.inf
+    )
+    session.behave(patient)
 
 
 def _loss(mark: Mark) -> ConnectionLost:

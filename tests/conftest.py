@@ -23,9 +23,8 @@ class BoxExchange:
         self.port = int(self.url.rpartition(":")[2])
 
     def topics(self) -> set[str]:
-        """Give what the newest line is subscribed to: `ticker/btc_usdt`."""
-        views = self._box.visitors()
-        return {"/".join(known.split("/")[:2]) for known in views[-1].subscriptions} if views else set()
+        """Give what all lines together are subscribed to: `ticker/btc_usdt`."""
+        return {"/".join(known.split("/")[:2]) for view in self._box.visitors() for known in view.subscriptions}
 
     def hang_up(self) -> None:
         """End every line politely, as LBank does now and then."""
@@ -44,14 +43,13 @@ class WebsocketsExchange(PlainExchange):
     """The server of the library `websockets` under the same methods."""
 
     def topics(self) -> set[str]:
-        """Give what the newest line is subscribed to: `ticker/btc_usdt`."""
+        """Give what all lines together are subscribed to: `ticker/btc_usdt`."""
         names = {"tick": "ticker", "kbar": "kline"}
         split = (asked.split("/") for asked in self.asked)
         return {f"{names.get(kind, kind)}/{pair}" for kind, pair in split}
 
     def hang_up(self) -> None:
         """End every line politely, as LBank does now and then."""
-        self.asked = []
         self.each(lambda line: line.close(1000))
 
 

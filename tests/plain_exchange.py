@@ -28,13 +28,12 @@ class PlainExchange:
 
     Attributes:
         heard: Every frame that came, decoded, in order.
-        asked: The subscriptions of the newest connection, in the order in which they came.
         connections: How many handshakes were made.
     """
 
     def __init__(self, port: int = 0, *, tls: ssl.SSLContext | None = None, is_mute: bool = False) -> None:
         self.heard: list[dict[str, Any]] = []
-        self.asked: list[str] = []
+        self._asked: dict[ServerConnection, list[str]] = {}
         self.connections = 0
         self.is_mute = is_mute
         self._lines: set[ServerConnection] = set()
@@ -63,6 +62,11 @@ class PlainExchange:
         text = content if isinstance(content, str | bytes) else json.dumps(content)
         self.each(lambda line: line.send(text))
 
+    @property
+    def asked(self) -> list[str]:
+        """The subscriptions of every open connection, each connection's in the order in which they came."""
+        return [name for asked in list(self._asked.values()) for name in asked]
+
     def each(self, act: Callable[[ServerConnection], object]) -> None:
         """Do something with every line."""
         for line in list(self._lines):
@@ -71,36 +75,37 @@ class PlainExchange:
 
     def _serve(self, line: ServerConnection) -> None:
         self.connections += 1
-        self.asked = []
+        self._asked[line] = []
         self._lines.add(line)
         try:
             for text in line:
                 frame = json.loads(text)
                 self.heard.append(frame)
-                for answer in () if self.is_mute else self._answers(frame):
+                for answer in () if self.is_mute else self._answers(frame, self._asked[line]):
                     line.send(json.dumps(answer))
         except (ConnectionClosed, OSError):
             pass  # the tests cut lines
         finally:
             self._lines.discard(line)
+            del self._asked[line]
 
-    def _answers(self, frame: dict[str, Any]) -> list[dict[str, Any]]:
+    def _answers(self, frame: dict[str, Any], asked: list[str]) -> list[dict[str, Any]]:
         if frame.get("action") == "ping":
             return [{"action": "pong", "pong": frame["ping"]}]
         if frame.get("action") == "subscribe":
-            return self._v2(frame)
+            return self._v2(frame, asked)
         if "sub" in frame:
-            return self._simple(frame)
+            return self._simple(frame, asked)
         if "ping" in frame:
             return [{"pong": frame["ping"]}]
         return []
 
-    def _v2(self, frame: dict[str, Any]) -> list[dict[str, Any]]:
+    def _v2(self, frame: dict[str, Any], asked: list[str]) -> list[dict[str, Any]]:
         kind, pair = frame["subscribe"], frame["pair"]
         if pair not in PAIRS:
             message = f"Invalid order pairs:[{pair}],remoteIp is: [203.0.113.7]"
             return [{"SERVER": "V2", "message": message, "status": "error", "TS": STAMP}]
-        self.asked.append(f"{kind}/{pair}")
+        asked.append(f"{kind}/{pair}")
         bodies: dict[str, dict[str, Any]] = {
             "tick": {"tick": TICK},
             "depth": {"depth": BOOK, "count": int(frame.get("depth", 0))},
@@ -111,12 +116,12 @@ class PlainExchange:
         }
         return [{**bodies[kind], "type": kind, "pair": pair, "SERVER": "V2", "TS": STAMP}]
 
-    def _simple(self, frame: dict[str, Any]) -> list[dict[str, Any]]:
+    def _simple(self, frame: dict[str, Any], asked: list[str]) -> list[dict[str, Any]]:
         spelling = frame["sub"]
         _, pair, kind = spelling.split(".")
         if pair not in {known.replace("_", "") for known in PAIRS}:
             return [{"id": frame["id"], "status": "error", "err-code": "bad-topic", "err-msg": f"unknown {pair}"}]
-        self.asked.append(spelling)
+        asked.append(spelling)
         ticks: dict[str, dict[str, Any]] = {
             "ticker": {"close": 80000.5, "vol": 12.5},
             "depth": {side: [[float(price), amount] for price, amount in levels] for side, levels in BOOK.items()},

@@ -15,7 +15,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "lbank_ws"
 
-VOCABULARY = ("errors", "channels", "events")
+VOCABULARY = ("quoting", "causes", "errors", "channels", "events")
 DECIDING = (
     "feed.states",
     "feed.subscriptions",
@@ -24,29 +24,46 @@ DECIDING = (
     "feed.hosts",
     "feed.freshness",
     "feed.books",
+    "feed.ages",
+    "feed.backlog",
+    "feed.incoming",
+    "feed.listing",
+    "feed.offset",
+    "feed.outgoing",
+    "feed.placement",
+    "feed.reaction",
+    "feed.vigil",
 )
 
 # Names are those inside lbank_ws; a name stands for everything below it. The row with the longest name counts.
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
-    "": (*VOCABULARY, "version", "client", "signer", "feed.subscriptions", "trading", "collect", "playback"),
+    "": (
+        *(*VOCABULARY, "version", "client", "knowing", "subscribing", "signer"),
+        *("feed.backlog", "feed.subscriptions", "trading", "collect", "playback"),
+    ),
     "__main__": ("cli",),
     "version": (),
-    "errors": (),
-    "channels": ("errors",),
-    "events": ("errors", "channels"),
-    "signer": ("errors",),
+    "quoting": (),
+    "causes": (),
+    "errors": ("quoting", "causes"),
+    "channels": ("quoting", "errors"),
+    "events": ("causes", "errors", "channels"),
+    "reach": ("errors",),
+    "signer": ("errors", "quoting"),
     # Without an address of the caller's the dialect's own counts, and its path.
-    "settings": ("errors", "wire"),
+    "settings": ("errors", "quoting", "wire"),
     "wire": (*VOCABULARY, "signer", "wire"),
-    "feed": (*VOCABULARY, "version", "wire", "feed"),
+    "feed": (*VOCABULARY, "version", "reach", "wire", "feed"),
     "feed.backfill": (*VOCABULARY, "version", "wire", "feed", "trading.rest"),
     # A Moment is a pair of numbers; the clocks themselves stay out of reach.
     **dict.fromkeys(DECIDING, (*VOCABULARY, "wire", *DECIDING, "feed.clock.Moment")),
-    "trading": (*VOCABULARY, "signer", "settings", "wire", "trading"),
+    "trading": (*VOCABULARY, "reach", "signer", "settings", "wire", "trading"),
     "trading.paper": (*VOCABULARY, "signer", "settings", "wire", "trading", "sandbox.matching"),
     "callbacks": (*VOCABULARY, "feed"),
+    "options": ("errors",),
     "subscribing": (*VOCABULARY, "feed", "callbacks"),
-    "client": (*VOCABULARY, "version", "signer", "settings", "wire", "feed", "trading", "subscribing"),
+    "knowing": (*VOCABULARY, "feed", "subscribing"),
+    "client": (*VOCABULARY, "version", "signer", "settings", "options", "wire", "feed", "trading", "knowing"),
     "playback": (*VOCABULARY, "client", "feed", "sandbox.recording"),
     "collect": (*VOCABULARY, "version", "client", "collect"),
     "cli": ("",),
@@ -58,6 +75,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 IMPORTED_ONLY_IN = {
     "websocket": ("feed.connection", "feed.fastread"),
     "random": ("feed.backoff", "sandbox"),
+    "requests": ("trading.rest", "trading.transport"),
+    "urllib3": ("trading.rest", "trading.transport"),
 }
 # The deciding half of feed/ has time as an argument, and no socket and no thread.
 NOT_IN_DECIDING = (
@@ -66,7 +85,7 @@ NOT_IN_DECIDING = (
 )
 # What is called or read by such a name, and the only rooms that may.
 NAMED_ONLY_IN = {
-    "Thread": ("feed.connection", "feed.dispatch", "feed.recorder", "sandbox.loop_thread"),
+    "Thread": ("feed.line", "feed.dispatch", "feed.caretaker", "feed.recorder", "sandbox.loop_thread"),
     "environ": ("signer", "settings", "cli"),
     "environb": ("signer", "settings", "cli"),
     "getenv": ("signer", "settings", "cli"),
@@ -236,7 +255,8 @@ def test_the_checker_sees(name: str, source: str, breach: str):
         ("channels", "from lbank_ws.errors import UsageError"),
         ("wire.v2", "from lbank_ws.wire import values\nfrom . import messages"),
         ("feed.session", "from lbank_ws.feed.clock import Moment\nimport math"),
-        ("feed.connection", "import websocket, threading\nthreading.Thread()"),
+        ("feed.connection", "import websocket"),
+        ("feed.line", "import threading\nthreading.Thread()"),
         ("feed.backfill", "from lbank_ws.trading.rest import Rest"),
         ("cli.watch", "import lbank_ws, os, sys\nfrom lbank_ws import LBankClient\nprint(os.environ)\nsys.exit(1)"),
         ("cli.verbs", "import importlib\nimportlib.import_module(name)"),

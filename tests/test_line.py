@@ -11,19 +11,22 @@ from contextlib import suppress
 
 import pytest
 
+from lbank_ws.causes import Cause
 from lbank_ws.channels import topic
-from lbank_ws.errors import Cause, ConnectionLost
+from lbank_ws.errors import ConnectionLost
 from lbank_ws.events import Status
+from lbank_ws.feed import line as feed
 from lbank_ws.feed.backoff import Backoff
 from lbank_ws.feed.clock import SystemClock, Waker
-from lbank_ws.feed.connection import Connection
 from lbank_ws.feed.dial import Dialler
+from lbank_ws.feed.dials import Dials
+from lbank_ws.feed.hosts import Hosts
 from lbank_ws.feed.logbook import Logbook
 from lbank_ws.feed.session import Habits, Reaction, Session
 from lbank_ws.feed.stream import Limits, Stream
 from lbank_ws.wire import V2
 from tests.raw_server import RawServer, frame
-from tests.waiting import our_threads, wait_until
+from tests.waiting import line_kinds, our_threads, wait_until
 
 TICK = frame(
     json.dumps({"tick": {"latest": 1.5}, "type": "tick", "pair": "btc_usdt", "SERVER": "V2"}).encode(),
@@ -40,9 +43,9 @@ class Line:
         self.faults: list[Exception] = []
         session = Session(V2(), Backoff(0.02, 0.05), habits)
         session.subscribe(topic("ticker", "btc_usdt"))
-        self.connection = Connection(
+        self.connection = feed.Line(
             session,
-            f"{url}/ws/V2/",
+            Dials(Hosts([f"{url}/ws/V2/"]), apart_s=0.0),
             self._keep,
             connect=Dialler().dial,
             clock=SystemClock(),
@@ -295,7 +298,7 @@ def test_broken_text_and_binary_frames_are_faults_and_no_loss(make_line):
         wait_until(lambda: line.events)
 
         assert len(line.faults) == 2
-        assert [status.kind for status in line.statuses] == ["opened"]
+        assert line_kinds(line.statuses) == ["opened"]
 
 
 def test_message_in_fragments_and_masked_lengths_is_read_whole(make_line):

@@ -20,13 +20,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lbank_ws import LBankClient, RecordingBusy, RecordingFailed, UsageError
+from lbank_ws.causes import Cause
 from lbank_ws.cli.exits import Exit
-from lbank_ws.errors import Cause, ConnectionLost, LBankError, without_addresses
+from lbank_ws.errors import ConnectionLost, LBankError
 from lbank_ws.events import Status
 from lbank_ws.feed.appending import AppendedFile
 from lbank_ws.feed.clock import SystemClock
+from lbank_ws.feed.reaction import Reaction
 from lbank_ws.feed.recorder import Recorder
-from lbank_ws.feed.session import Reaction
+from lbank_ws.quoting import without_addresses
 from lbank_ws.sandbox import Sandbox
 from lbank_ws.sandbox.recording import Frame, Mark, Missing, Start, entries
 from lbank_ws.wire.masking import masked, may_hold_address, secrets_in
@@ -254,7 +256,7 @@ def test_drops_stand_in_the_recording(make_exchange, make_client, tmp_path):
     exchange = make_exchange()
     client = make_client(exchange.url, record=tmp_path / "tape.jsonl")
     kinds = []
-    client.on_status(lambda status: kinds.append(status.kind))
+    client.on_status(lambda status: kinds.append(status.kind) if status.topic is None else None)
     client.on_ticker("btc_usdt", "eth_usdt")(lambda ticker: None)
     client.start()
     wait_until(lambda: exchange.topics() == {"ticker/btc_usdt", "ticker/eth_usdt"})

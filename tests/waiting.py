@@ -6,7 +6,8 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 
 def wait_until(condition: Callable[[], object], timeout_s: float = 5.0, what: str = "the condition") -> float:
@@ -19,12 +20,17 @@ def wait_until(condition: Callable[[], object], timeout_s: float = 5.0, what: st
     return time.monotonic() - began_s
 
 
+def line_kinds(statuses: Sequence[Any], line: int | None = None) -> list[str]:
+    """Give what happened to lines, or to one of them; what became of subscriptions is left out."""
+    return [status.kind for status in statuses if status.topic is None and line in (None, status.line)]
+
+
 def our_threads() -> list[str]:
     """Give the names of the client's threads that run in this process."""
     return [
         thread.name
         for thread in threading.enumerate()
-        if thread.name.startswith(("lbank-ws-socket", "lbank-ws-dispatch"))
+        if thread.name.startswith(("lbank-ws-socket", "lbank-ws-dispatch", "lbank-ws-caretaker"))
     ]
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lbank_ws.errors import MissingExtra, UsageError
 
@@ -35,3 +36,13 @@ def running_box(
         yield box
     finally:
         box.stop()
+
+
+@contextmanager
+def addresses_of(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Give the addresses that the arguments of `add_source` name, as options of a client."""
+    if not args.sandbox:
+        yield {"url": args.url}
+        return
+    with running_box(seed=args.seed) as box:
+        yield {"url": box.url, "rest_url": box.rest_url}

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from lbank_ws.cli.arguments import add_source, count, duration_s
-from lbank_ws.cli.box import running_box
+from lbank_ws.cli.box import addresses_of
 from lbank_ws.cli.exits import Exit, Signals
 from lbank_ws.errors import RecordingFailed
 
@@ -44,9 +44,9 @@ def run(args: argparse.Namespace) -> int:
     from lbank_ws.client import LBankClient
 
     with ExitStack() as stack:
-        url = stack.enter_context(running_box(seed=args.seed)).url if args.sandbox else args.url
+        addresses = stack.enter_context(addresses_of(args))
         signals = stack.enter_context(Signals())
-        client = LBankClient(dialect=args.dialect, url=url, record=args.out)
+        client = LBankClient(dialect=args.dialect, record=args.out, **addresses)
         failures: list[RecordingFailed] = []
         refusals: list[str] = []
 

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from lbank_ws.cli.arguments import add_end, add_source
-from lbank_ws.cli.box import running_box
+from lbank_ws.cli.box import addresses_of
 from lbank_ws.cli.exits import Exit, Signals
 
 if TYPE_CHECKING:
@@ -38,9 +38,9 @@ def run(args: argparse.Namespace) -> int:
     from lbank_ws.client import LBankClient
 
     with ExitStack() as stack:
-        url = stack.enter_context(running_box(seed=args.seed)).url if args.sandbox else args.url
+        addresses = stack.enter_context(addresses_of(args))
         signals = stack.enter_context(Signals())
-        client = LBankClient(dialect=args.dialect, url=url)
+        client = LBankClient(dialect=args.dialect, **addresses)
         screen = _Screen(_printer(args, stack), args.count)
         client.on_ticker(*args.pairs)(screen.show)
         client.run(for_s=args.for_s, until=lambda: signals.came() or screen.is_done)

@@ -10,10 +10,13 @@ import selectors
 import socket
 import time
 from collections.abc import Sequence
+from datetime import datetime, timedelta, timezone
 from typing import NamedTuple, Protocol
 
 # A selector that costs no file descriptor of its own, where the platform has one.
 _Selector: type[selectors.BaseSelector] = getattr(selectors, "PollSelector", selectors.SelectSelector)
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 class Moment(NamedTuple):
@@ -26,6 +29,11 @@ class Moment(NamedTuple):
 
     s: float
     ns: int
+
+    @property
+    def utc(self) -> datetime:
+        """The moment by this machine's wall clock."""
+        return _EPOCH + timedelta(microseconds=self.ns // 1000)
 
 
 class Waitable(Protocol):

@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 
-from lbank_ws.errors import CallbackError, LBankError, SubscriptionRefused
+from lbank_ws.errors import CallbackError, LBankError, SlowCallback, SubscriptionRefused
 from lbank_ws.events import Status
 
 log = logging.getLogger("lbank_ws")
@@ -24,19 +24,30 @@ class Logbook:
         self._lock = threading.Lock()
         self._kinds: dict[object, tuple[float, int]] = {}
 
-    def fault(self, fault: LBankError) -> None:
-        """Log a fault with its traceback; the same kind again at most once a minute, with the count between."""
+    def fault(self, fault: LBankError, *, again: bool = False) -> None:
+        """Log a fault with its traceback; the same kind again at most once a minute, with the count between.
+
+        Args:
+            fault: What went wrong.
+            again: It is one that came before, so where it is not logged it is not counted either.
+        """
         kind: object = type(fault)
         if isinstance(fault, CallbackError):
             kind = (kind, fault.callback, type(fault.__cause__))
+        elif isinstance(fault, SlowCallback):
+            kind = (kind, fault.callback, fault.decorator)
         elif isinstance(fault, SubscriptionRefused):
             kind = (kind, fault.topic)  # else a second misspelt pair would never be named
-        silent = self._turn(kind)
+        silent = self._turn(kind, counted=not again)
         if silent is not None:
             log.error("%s%s", fault, _more(silent), exc_info=fault.__cause__)
 
-    def status(self, host: str, status: Status) -> None:
-        """Log what happened to a line; dials that fail again and again once a minute."""
+    def status(self, status: Status) -> None:
+        """Log what happened to a line or a subscription; what happens again and again once a minute.
+
+        A refusal is a fault as well, and logged as one.
+        """
+        host = status.host
         if status.kind == "failed":
             if self._turn(host) is not None:
                 log.warning("cannot reach %s (%s); attempt %d, trying on", host, status.cause, status.attempts)
@@ -47,16 +58,24 @@ class Logbook:
         elif status.kind == "reconnected":
             if self._turn((host, status.kind)) is not None:
                 log.info("back on %s after %.1f s", host, status.outage_s)
-        else:
-            log.info("connected to %s", host)
+        elif status.kind == "opened":
+            if self._turn((host, status.kind)) is not None:
+                log.info("connected to %s", host)
+        elif status.kind == "moved":
+            if self._turn((host, status.kind)) is not None:
+                log.warning("going on with %s (%s)", host, status.cause)
+        elif status.kind == "stale":
+            silent = self._turn((status.topic, status.kind))
+            if silent is not None:
+                log.warning("%s is stale (%s)%s", status.topic, status.cause, _more(silent))
 
-    def _turn(self, kind: object) -> int | None:
+    def _turn(self, kind: object, *, counted: bool = True) -> int | None:
         """Tell how many of a kind went unlogged since the last line, or None when it is too early for another."""
         with self._lock:
             now_s = time.monotonic()
             since_s, silent = self._kinds.get(kind, (-_APART_S, 0))
             if now_s - since_s < _APART_S:
-                self._kinds[kind] = (since_s, silent + 1)
+                self._kinds[kind] = (since_s, silent + counted)
                 return None
             self._kinds[kind] = (now_s, 0)
             return silent

@@ -21,12 +21,13 @@ import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 
-from lbank_ws.errors import RecordingFailed, UsageError, quoted
+from lbank_ws.errors import ConnectionLost, RecordingFailed, UsageError
 from lbank_ws.events import Status
 from lbank_ws.feed.appending import AppendedFile
 from lbank_ws.feed.clock import Clock
 from lbank_ws.feed.packing import packing_of
-from lbank_ws.feed.session import Reaction
+from lbank_ws.feed.reaction import Reaction
+from lbank_ws.quoting import quoted
 from lbank_ws.version import VERSION
 from lbank_ws.wire.masking import masked, secrets_in
 
@@ -35,6 +36,7 @@ WAITING_BYTES = 32 * 1024 * 1024  # how much may wait for a slow disk
 
 _WRITE_EVERY_S = 0.25  # a second is what a kill may cost
 _FRAME_COST = 200  # bytes that a waiting frame takes beside its text
+_MARKS = ("opened", "lost", "failed", "reconnected")
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 _Content = bytes | str | Status
@@ -106,7 +108,9 @@ class Recorder:
         self._hear(line, ns, text, len(text))
 
     def marked(self, line: int, status: Status) -> None:
-        """Keep what happened to a line."""
+        """Keep what happened to a line; what became of a subscription follows from the frames."""
+        if status.kind not in _MARKS:
+            return
         self._hear(line, (status.at - _EPOCH) // timedelta(microseconds=1) * 1000, status, 0)
 
     # Life.
@@ -234,7 +238,7 @@ def _mark(status: Status) -> dict[str, object]:
     mark: dict[str, object] = {"mark": status.kind, "attempts": status.attempts}
     if status.outage_s is not None:
         mark["outage_s"] = status.outage_s
-    if status.cause is not None:
+    if isinstance(status.cause, ConnectionLost):
         mark |= {"cause": str(status.cause.cause), "detail": masked(status.cause.detail)}
         if status.cause.retry_after_s is not None:
             mark["retry_after_s"] = status.cause.retry_after_s

@@ -15,8 +15,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from lbank_ws.errors import Cause, ConnectionLost, quoted
+from lbank_ws.causes import Cause
+from lbank_ws.errors import ConnectionLost
 from lbank_ws.feed.clock import Clock, Waker
+from lbank_ws.quoting import quoted
 
 _CHUNK = 65536
 _STATUS = re.compile(rb"HTTP/1\.[01] ([0-9]{3})(?: ([^\r\n]*))?\r?\n")

@@ -88,7 +88,7 @@ class Replayer:
     @property
     def is_over(self) -> bool:
         """Whether the last frame was played, and everybody has left."""
-        return self._stage.is_over and not self._stage.lines
+        return self._stage.is_over and not self._stage.lines and not self._stage.awaits()
 
     def start(self) -> None:
         """Open the port; does nothing when it is open.
@@ -134,13 +134,13 @@ class _Stage:
         self._tape = tape
         self._speed = speed
         self._starts_over = loop
-        self._awaited: deque[tuple[float, int]] = deque()  # until when, and which life
+        self._awaited: dict[int, deque[tuple[float, int]]] = {}  # of each recorded line: until when, and which life
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Serve one client from its handshake to its end."""
         from aiohttp import web  # late, as in `loop_thread.py`
 
-        if self.is_over:
+        if self.is_over and not self.awaits():
             return web.Response(status=410, reason="The recording is over", text="The recording is over.")
         response = web.WebSocketResponse(timeout=ANSWER_WITHIN_S, autoping=False, compress=False)
         await response.prepare(request)
@@ -149,7 +149,7 @@ class _Stage:
         seat = Seat(self._tape)
         line = Outlet(response, request.transport)
         self.lines.add(line)
-        playing = asyncio.create_task(self._play(line, seat, self._next_life()))
+        playing = asyncio.create_task(self._play(line, seat))
         pinging = asyncio.create_task(_ping(line, seat))
         try:
             await line.serve(seat.received)
@@ -168,31 +168,41 @@ class _Stage:
             line.close(_GOING_AWAY)
         await asyncio.gather(*(line.ended() for line in lines))
 
-    def _next_life(self) -> int:
-        """Tell which life a new line plays: the one that waits for its client, else the first."""
-        while self._awaited:
-            until_s, number = self._awaited.popleft()
+    def awaits(self) -> bool:
+        """Tell whether a life waits for the client whose line was ended."""
+        now_s = time.monotonic()
+        return any(now_s < until_s for awaited in self._awaited.values() for until_s, _ in awaited)
+
+    def _next_life(self, recorded: int) -> int:
+        """Tell which life of a recorded line a new one plays: the one that waits for its client, else the first."""
+        awaited = self._awaited.get(recorded, deque())
+        while awaited:
+            until_s, number = awaited.popleft()
             if time.monotonic() < until_s:
                 return number
         return 0
 
-    async def _play(self, line: Outlet, seat: Seat, number: int) -> None:
+    async def _play(self, line: Outlet, seat: Seat) -> None:
         """Play a life, and end the line as it ended."""
-        lives = self._tape.lives
+        await seat.until(lambda: bool(seat.wanted))
+        recorded = self._tape.line_for(seat.wanted)
+        lives = self._tape.lives[recorded]
+        number = self._next_life(recorded)
         while True:
             life = lives[number]
-            await self._play_life(line, seat, life)
+            await self._play_life(line, seat, life, recorded)
             await line.room(0)
             number += 1
             if number < len(lives) or (self._starts_over and life.end is not None):
-                self._awaited.append((time.monotonic() + _AWAITED_S, number % len(lives)))
+                awaited = self._awaited.setdefault(recorded, deque())
+                awaited.append((time.monotonic() + _AWAITED_S, number % len(lives)))
                 return _end(line, life)
             if not self._starts_over:
                 self.is_over = True
                 return _end(line, life)
             number = 0
 
-    async def _play_life(self, line: Outlet, seat: Seat, life: Life) -> None:
+    async def _play_life(self, line: Outlet, seat: Seat, life: Life, recorded: int) -> None:
         await seat.until(lambda: bool(seat.wanted))
         due_s = time.monotonic()
         last_ns: int | None = None
@@ -203,9 +213,9 @@ class _Stage:
             last_ns = frame.ns
             await asyncio.sleep(max(0.0, due_s - time.monotonic()))  # at full speed too the others get their turn
             if frame.is_in:
-                line.send(seat.heard(frame))
+                line.send(seat.heard(frame, is_own=frame.line == recorded))
                 await line.room()
-            else:
+            elif frame.line == recorded:
                 due_s += await seat.follow(said_by_client(frame.text))
 
 

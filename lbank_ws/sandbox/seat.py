@@ -52,9 +52,17 @@ class Seat:
             return self._reply(said.name) or self._objections(said)
         return []
 
-    def heard(self, frame: Frame) -> list[str]:
-        """Give a recorded frame if it is for this client, else nothing."""
+    def heard(self, frame: Frame, *, is_own: bool = True) -> list[str]:
+        """Give a recorded frame if it is for this client, else nothing.
+
+        Args:
+            frame: It came from the exchange.
+            is_own: It came on the recorded line whose lives the client's line shares; what names no subscription is for
+                nobody else.
+        """
         said = said_by_exchange(frame.text)
+        if said.kind in ("other", "ping") and not is_own:
+            return []
         if said.kind == "push":
             return [frame.text] if fits(said.name, self.wanted) else []
         if said.kind == "ping":

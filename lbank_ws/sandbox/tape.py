@@ -1,7 +1,9 @@
 """What a recording means to somebody who asks for it again: lives, and which frame belongs to which subscription.
 
 Decided here: that a recording falls into *lives*, each from the opening of a line to its loss, and by what name a
-frame and a subscription find each other. Pure but for the file; who hears what, and when, is decided in `replay.py`.
+frame and a subscription find each other. A recording of several lines has lives of each, and a life has the frames of
+all lines in its time: who asks on one line for what was recorded on two gets both. Pure but for the file; who hears
+what, and when, is decided in `replay.py`.
 The frames are read here by their keys alone, in both dialects.
 """
 
@@ -11,7 +13,7 @@ import itertools
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -97,7 +99,7 @@ def fits(name: Name, wanted: dict[Name, Any]) -> bool:
 
 @dataclass(frozen=True)
 class Life:
-    """What one line brought, from its opening to its end.
+    """The time of one line, from its opening to its end.
 
     Attributes:
         first: The number of its first entry in the recording.
@@ -117,7 +119,8 @@ class Tape:
     Attributes:
         path: The file.
         dialect: What it speaks.
-        lives: In order; those that brought nothing are left out.
+        lives: Of each recorded line, in order; those that brought nothing are left out.
+        line_of: On which recorded line something was asked for first.
         pairs: Every pair, or in the simple dialect every topic, that was asked for or came.
         replies: The answers to one-shot requests, by name.
         ids: What the recorded client called its subscriptions, in the simple dialect.
@@ -125,7 +128,8 @@ class Tape:
 
     path: str
     dialect: str = ""
-    lives: list[Life] = field(default_factory=list)
+    lives: dict[int, list[Life]] = field(default_factory=dict)
+    line_of: dict[Name, int] = field(default_factory=dict)
     pairs: set[str] = field(default_factory=set)
     replies: dict[Name, list[str]] = field(default_factory=dict)
     ids: dict[str, Name] = field(default_factory=dict)
@@ -136,6 +140,11 @@ class Tape:
             if isinstance(entry, Frame):
                 yield entry
 
+    def line_for(self, wanted: Iterable[Name]) -> int:
+        """Give the recorded line whose lives a client's line shares: the one that carried the first of its wishes."""
+        lines = [self.line_of[name] for name in wanted if self.line_of.get(name) in self.lives]
+        return lines[0] if lines else next(iter(self.lives))
+
 
 def read_tape(path: str | os.PathLike[str]) -> Tape:
     """Read a recording as a whole.
@@ -144,18 +153,22 @@ def read_tape(path: str | os.PathLike[str]) -> Tape:
         NotARecording: It is none, or nothing came from the exchange in it.
     """
     tape = Tape(os.fspath(path))
-    first, has_data = 0, False
-    number = -1
+    since: dict[int, int] = {}  # where the life of each line begins that has brought something
+    behind: dict[int, int] = {}  # where the next life of each line may begin
+    start, number = 0, -1
     for number, entry in enumerate(entries(path)):
-        is_lost = isinstance(entry, Mark) and entry.kind == "lost"
-        if isinstance(entry, Start) or is_lost:
-            last = number + 1 if is_lost else number
-            if has_data:
-                tape.lives.append(Life(first, last, entry if isinstance(entry, Mark) else None))
-            first, has_data = last, False
-        has_data |= _note(entry, tape)
-    if has_data:
-        tape.lives.append(Life(first, number + 1, None))
+        if isinstance(entry, Start):
+            for line, first in since.items():
+                tape.lives.setdefault(line, []).append(Life(first, number, None))
+            start, since, behind = number, {}, {}
+        elif isinstance(entry, Mark) and entry.kind == "lost":
+            if entry.line in since:
+                tape.lives.setdefault(entry.line, []).append(Life(since.pop(entry.line), number + 1, entry))
+            behind[entry.line] = number + 1
+        if _note(entry, tape) and isinstance(entry, Frame):
+            since.setdefault(entry.line, behind.get(entry.line, start))
+    for line, first in since.items():
+        tape.lives.setdefault(line, []).append(Life(first, number + 1, None))
     if not tape.lives:
         raise NotARecording(f"{tape.path} holds no frame of the exchange")
     return tape
@@ -172,6 +185,8 @@ def _note(entry: Entry, tape: Tape) -> bool:
     said = said_by_exchange(entry.text) if entry.is_in else said_by_client(entry.text)
     if said.kind in ("push", "reply", "subscribe", "request"):
         tape.pairs.add(said.name[min(1, len(said.name) - 1)])
+    if said.kind == "subscribe":
+        tape.line_of.setdefault(said.name, entry.line)
     if said.kind == "reply":
         tape.replies.setdefault(said.name, []).append(entry.text)
     if said.kind == "subscribe" and said.id is not None:

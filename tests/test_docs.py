@@ -26,7 +26,7 @@ WIRE = DOCS / "reference" / "wire.md"
 ERROR_CLASSES = [
     known for known in vars(errors).values() if isinstance(known, type) and issubclass(known, errors.LBankError)
 ]
-EVENT_CLASSES = [events.Ticker, events.Depth, events.Level, events.Trade, events.Kline, events.Status]
+EVENT_CLASSES = [events.Ticker, events.Depth, events.Level, events.Trade, events.Kline, events.Status, events.Gap]
 
 
 def draw_states() -> ModuleType:
@@ -139,7 +139,7 @@ def test_every_field_of_an_event_is_explained_and_no_other(event):
     page = read("reference/events.md")
     told = firsts(section(page, event.__name__))
     shared = firsts(section(page, "Every market event"))
-    is_market = hasattr(event, "channel")
+    is_market = issubclass(event, events.MarketEvent)
 
     assert fields_of(event) == (told | shared if is_market else told)
 

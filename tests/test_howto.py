@@ -11,6 +11,7 @@ from tests.blocks import ROOT, Shape, Shell, blocks
 
 FOLDER = ROOT / "docs" / "howto"
 TESTING = FOLDER / "testing-your-bot.md"
+HEALTH = FOLDER / "health.md"
 
 
 def saved(page: Path, shell: Shell) -> None:
@@ -55,6 +56,21 @@ def test_the_tests_of_the_bot_see_its_mistakes(tmp_path, good, broken, failing):
         assert failing in run.text
 
 
-def test_every_block_of_python_is_a_file_that_is_run():
+@pytest.mark.slow
+@pytest.mark.parametrize("section", ["Late", "Stale", "Frozen", "Refused"])
+def test_what_goes_wrong_is_told_as_printed(tmp_path, section):
+    """Who wants to know what a fault looks like runs the page, and holds the output against it."""
+    shell = Shell(tmp_path)
+    program, output = (block for block in blocks(HEALTH) if block.section == section)
+    shell.save(program.more, program.text)
+
+    with shell.running(f"python {program.more} 2> log.txt") as run:
+        assert run.code(40) == 0, (shell.folder / "log.txt").read_text()
+        assert Shape(output.text).strangers(run.text) == []
+        assert Shape(output.text).came(run.text), run.text
+
+
+@pytest.mark.parametrize("page", [TESTING, HEALTH], ids=lambda page: page.name)
+def test_every_block_of_python_is_a_file_that_is_run(page):
     """A block that nobody runs is wrong one day."""
-    assert all(block.word == "file" for block in blocks(TESTING) if block.language == "python")
+    assert all(block.word == "file" for block in blocks(page) if block.language == "python")

@@ -73,6 +73,7 @@ def subscribe(channel: str, pair: str = "btc_usdt", **more: object) -> dict[str,
 
 
 DEPTH, TICK, TRADES = subscribe("depth", depth=5), subscribe("tick"), subscribe("trade")
+REQUEST = {"action": "request", "request": "tick", "pair": "btc_usdt"}
 
 
 def pushes(line: websocket.WebSocket, count: int, *, of: str = "", pair: str = "") -> list[dict[str, Any]]:
@@ -256,6 +257,19 @@ def test_freeze_repeats_the_old_state_under_fresh_times(box, said, key):
 
     assert all(each[key] == frozen[0][key] for each in frozen)
     assert len({each["TS"] for each in frozen}) > 4
+
+
+@pytest.mark.parametrize("fault", ["mute", "freeze"])
+def test_ticker_that_was_asked_for_tells_the_truth(box, fault):
+    """It looks like a push, and is the only way to find out that pushes are frozen or gone."""
+    with box.fault(fault, pair="btc_usdt"), line_to(box, REQUEST) as line:
+        (before,) = pushes(line, 1)
+        trades = len(box.truth.trades("btc_usdt"))
+        wait_until(lambda: len(box.truth.trades("btc_usdt")) > trades, what="a trade")
+        line.send(json.dumps(REQUEST))
+        (after,) = pushes(line, 1)
+
+    assert after["tick"]["vol"] > before["tick"]["vol"]
 
 
 def test_freeze_lets_trades_go_on(box):

@@ -143,7 +143,10 @@ class Line:
     async def _read(self, answer: Callable[[str], list[str]]) -> None:
         async for message in self._response:
             if isinstance(message.data, str):
-                self.send(self.trouble.hear(message.data, answer, self) if self._faults.is_on else answer(message.data))
+                if self._faults.is_on:
+                    self.act(self.trouble.hear(message.data, answer))
+                else:
+                    self.send(answer(message.data))
 
     async def _write(self) -> Close | None:
         """Send what waits; give the close frame behind it, or None when the line breaks.

@@ -7,7 +7,7 @@ the same seed, the same faults begun at the same moments do the same to the same
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
@@ -139,9 +139,19 @@ class Torment:
         self._opened_s = now_s
         self._memories: dict[int, Memory] = {}
 
-    def shape(self, text: str, now_s: float, at_ms: int) -> list[Out]:
-        """Give what leaves in place of a text frame."""
-        return self._through([read_frame(text)], list(self._known(now_s, at_ms)))
+    def shape(self, text: str, now_s: float, at_ms: int, *, is_asked: bool = False) -> list[Out]:
+        """Give what leaves in place of a text frame.
+
+        Args:
+            text: The frame.
+            now_s: When, on the clock of the faults.
+            at_ms: When, on the market's.
+            is_asked: Whether it answers a one-shot request, which a ticker does not show.
+        """
+        frame = read_frame(text)
+        if is_asked and frame.kind == "push":
+            frame = replace(frame, kind="reply")
+        return self._through([frame], list(self._known(now_s, at_ms)))
 
     def play(self, now_s: float, at_ms: int) -> list[Out]:
         """Give what is sent by the clock, and what was held back by faults that are over."""

@@ -67,19 +67,22 @@ class Trouble:
         now_s, at_ms = self._mischief.clocks()
         return [Shaped(out, now_s) for out in self._torment.play(now_s, at_ms)]
 
-    def hear(self, text: str, answer: Callable[[str], list[str]], bench: Bench) -> list[str]:
-        """Give the answers to a client, from the faults or from the exchange, and do what follows."""
+    def hear(self, text: str, answer: Callable[[str], list[str]]) -> list[Shaped]:
+        """Give what leaves in place of the answers to a client, and what follows them."""
         try:
             said = json.loads(text)
         except (ValueError, RecursionError):
             said = None
         if not isinstance(said, dict):
-            return answer(text)
+            return self.shape(answer(text))
         now_s, at_ms = self._mischief.clocks()
-        instead = self._torment.heard(said, now_s, at_ms)
-        answers = answer(text) if instead is None else instead
-        bench.act(Shaped(out, now_s) for out in self._torment.answered(said, now_s, at_ms))
-        return answers
+        answers = self._torment.heard(said, now_s, at_ms)
+        if answers is None:
+            answers = answer(text)
+        is_asked = said.get("action") == "request"
+        outs = [out for each in answers for out in self._torment.shape(each, now_s, at_ms, is_asked=is_asked)]
+        outs += self._torment.answered(said, now_s, at_ms)
+        return [Shaped(out, now_s) for out in outs]
 
     async def deliver(
         self, shaped: Shaped, write: Callable[[bytes], Awaitable[bool]], transport: asyncio.Transport

@@ -16,7 +16,7 @@ class Cause(str, Enum):
     CLOSED = "closed"  # a polite close
     BROKEN = "broken"  # ended without one
     SILENT = "silent"  # nothing came for too long, on the line or for one subscription
-    FROZEN = "frozen"  # the line lives, and a subscription on it repeats the past
+    FROZEN = "frozen"  # the line lives, and a subscription on it is behind what the exchange answers
     LATE = "late"  # what came was old for too long
     STALLED = "stalled"  # a handshake, a frame or a send that did not finish in time
     TOO_LARGE = "too large"  # more bytes than a message or a handshake may have

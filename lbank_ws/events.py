@@ -235,7 +235,7 @@ class Status:
     Attributes:
         kind: Of a line: `opened` the first time, `lost` at each drop, `failed` when a dial did not succeed,
             `reconnected` when it is back, `moved` when it goes on with another host. Of a subscription: `live` with its
-            first good data, again after each `stale`; `stale` when what it brings is late, frozen or missing;
+            first data, again after each `stale`; `stale` when what it brings is late, frozen or missing;
             `refused` by the exchange.
         at: When, on this machine's clock.
         cause: Why it was lost, failed, moved, stale or refused; None on the others.

@@ -22,6 +22,7 @@ from lbank_ws import (
     Subscribed,
     Trade,
 )
+from lbank_ws.feed.caretaker import OUT_OF_TURN_S, STRAYED_FOR_S
 from lbank_ws.feed.freshness import ANSWER_S, LATE_IN_A_ROW, RECHECK_S, RENEW_LATE_S, RHYTHMS
 from lbank_ws.sandbox import Sandbox
 from tests.plain_exchange import TICK, PlainExchange
@@ -145,23 +146,26 @@ def test_line_that_brings_only_late_books_is_made_anew_and_no_other(patient, box
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("fault", "channel"), [("freeze", "depth"), ("freeze", "kline"), ("mute", "depth")])
+@pytest.mark.parametrize(
+    ("fault", "channel"),
+    [("freeze", "depth"), ("freeze", "ticker"), ("freeze", "kline"), ("mute", "depth"), ("mute", "ticker")],
+)
 def test_stream_that_says_something_else_than_the_exchange_is_renewed(patient, box, caplog, fault, channel):
     """Its pushes, if there are any, have fresh times, and its line answers pings; only asking tells."""
     ill = patient(channel)
 
     with box.fault(fault, pair="btc_usdt", channel=channel):
-        if channel == "depth":
+        if channel != "kline":
             wait_until(lambda: ill.why() is Flaw.FROZEN, suspected_s(channel))
         wait_until(lambda: ill.told("stale") == [Cause.FROZEN], suspected_s(channel) + RECHECK_S)
         wait_until(lambda: line_kinds(ill.statuses, 1) == ["opened", "lost", "reconnected"])
         assert ill.told("lost") == [Cause.FROZEN]
         assert ill.subscription.state is Subscribed.STALE
-        assert channel != "depth" or ill.why() is not None  # the new line repeats the past as well
+        assert channel == "kline" or ill.why() is not None  # the new line repeats the past as well
 
     wait_until(lambda: ill.subscription.state is Subscribed.LIVE, PAUSE_S[channel] + SLACK_S)
     wait_until(lambda: ill.told("live") == [None, None])
-    assert channel != "depth" or ill.why() is None
+    assert channel == "kline" or ill.why() is None
     assert f"{ill.subscription.topic} is stale (frozen" in caplog.text
     wait_until(ill.is_healthy_elsewhere)
 
@@ -222,13 +226,22 @@ def test_frozen_ticker_is_stale_and_its_line_is_renewed(frozen):
     wait_until(lambda: frozen(is_renewed), STALE_S + RECHECK_S + SLACK_S)
 
 
+class DeafEar(PlainExchange):
+    """Answers every ping, and nothing about btc_usdt."""
+
+    is_deaf = True
+
+    def _answers(self, frame: dict[str, Any], asked: list[str]) -> list[dict[str, Any]]:
+        return [] if self.is_deaf and frame.get("pair") == "btc_usdt" else super()._answers(frame, asked)
+
+
 @pytest.mark.slow
-def test_subscription_that_never_brings_anything_is_silent(box, make_client):
+def test_subscription_that_never_brings_anything_is_silent(make_client):
     """On a line that lives, two questions without an answer are as good as proof."""
-    client = make_client(box.url, stale_after_s=STALE_S, subscriptions_a_line=1)
-    statuses: list[Status] = []
-    client.on_status(statuses.append)
-    with box.fault("mute", pair="btc_usdt", channel="ticker"):  # an answer looks like a push, and stays away as well
+    with DeafEar() as exchange:
+        client = make_client(exchange.url, stale_after_s=STALE_S, subscriptions_a_line=1)
+        statuses: list[Status] = []
+        client.on_status(statuses.append)
         subscription = client.subscribe("ticker", "btc_usdt")
         client.subscribe("trade", "eth_usdt")
         client.start()
@@ -241,9 +254,9 @@ def test_subscription_that_never_brings_anything_is_silent(box, make_client):
         with pytest.raises(StalePrice):
             client.last("btc_usdt")
 
-    subscription.wait()
-    assert client.last("btc_usdt").pair == "btc_usdt"
-    assert client.lines()[1].losses == 0
+        exchange.is_deaf = False
+        subscription.wait()
+        assert client.lines()[1].losses == 0
 
 
 @pytest.mark.slow
@@ -358,3 +371,21 @@ def test_clock_that_is_wrong_makes_no_push_late(make_client, has_rest, by_s):
 
         assert all(-0.5 < age_s < LATE_S for age_s in ages)
         assert client.stats()[0].late == 0
+
+
+@pytest.mark.slow
+def test_exchange_clock_that_is_set_makes_pushes_late_for_seconds_only(box, make_client):
+    """Otherwise every price would be refused until the clocks are compared in turn, ten minutes later."""
+    client = make_client(box.url, rest_url=box.rest_url, late_after_s=LATE_S)
+    ages: list[float] = []
+    client.on_ticker("btc_usdt")(lambda ticker: ages.append(ticker.age_s))
+    client.start()
+    wait_until(lambda: ages)
+
+    with box.fault("clock_skew", by_s=30):
+        told = len(ages)
+        wait_until(lambda: len(ages) >= told + 3, 3 * PAUSE_S["ticker"] + SLACK_S)
+        assert ages[-1] < LATE_S
+    wait_until(lambda: ages[-1] > LATE_S, PAUSE_S["ticker"] + SLACK_S, "the clock set back")
+
+    wait_until(lambda: -0.5 < ages[-1] < LATE_S, OUT_OF_TURN_S + STRAYED_FOR_S + SLACK_S, "the clocks compared again")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lbank_ws.feed.clock import Moment
-from lbank_ws.feed.offset import BELIEVED_S, DOUBT_S, JUMP_S, SLACK_S, Offset
+from lbank_ws.feed.offset import BELIEVED_S, DOUBT_S, JUMP_S, SLACK_S, STRAY_S, Offset
 
 # The monotonic clock begins at 0, the exchange's at THEIRS; this machine's wall clock is 7 s ahead of that.
 THEIRS = 1_700_000_000.0
@@ -103,6 +103,36 @@ class TestMeasured:
         measure(offset, 20)
 
         assert offset.ahead_s(at(21)) == pytest.approx(AHEAD_S, abs=0.01)
+
+    @pytest.mark.parametrize("wrong_s", [-30.0, 30.0])
+    def test_a_slower_answer_that_cannot_be_true_as_well_counts(self, wrong_s: float):
+        """The exchange's clock was set; a quick answer of before knows nothing of it."""
+        offset = Offset()
+        measure(offset, 10, trip_s=0.1)
+
+        measure(offset, 20, trip_s=1.0, wrong_s=wrong_s)
+
+        assert offset.ahead_s(at(21)) == pytest.approx(AHEAD_S - wrong_s, abs=0.01)
+
+    @pytest.mark.parametrize(
+        ("ages_s", "since_s"),
+        [
+            ([0.1, STRAY_S - 0.1], None),
+            ([0.1, STRAY_S + 0.1, 30.0], 12),
+            ([30.0, 30.0, 0.1], None),
+            ([30.0, 0.1, 30.0], 13),
+        ],
+        ids=["all fresh", "late since the second", "fresh again", "late again"],
+    )
+    def test_pushes_that_are_all_late_speak_against_the_measurement(self, ages_s: list[float], since_s: float | None):
+        """Either they are, or a clock was set; another measurement tells."""
+        offset = Offset()
+        measure(offset, 10)
+
+        for second, age_s in enumerate(ages_s, start=11):
+            see(offset, second, age_s=age_s)
+
+        assert offset.strayed_s == since_s
 
 
 class TestSeen:

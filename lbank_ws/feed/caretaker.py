@@ -20,6 +20,8 @@ log = logging.getLogger("lbank_ws")
 LOOK_EVERY_S = 1.0  # so soon after waking a computer that slept is noticed
 MEASURE_EVERY_S = 600.0
 TRY_AGAIN_S = 60.0
+STRAYED_FOR_S = 3.0  # so long every push must have been late before the clocks are compared out of turn
+OUT_OF_TURN_S = 10.0  # and so long after the last time
 
 _TIMES = 3  # the first call has a connection to make, so a later one tells the time better
 
@@ -60,6 +62,8 @@ class Caretaker:
         self._is_stopping = False
         self._jumps = 0
         self._measure_at_s = 0.0
+        self._asked_s = 0.0
+        self._strayed_s: float | None = None  # because of which straying the clocks were compared last
         self._thread = threading.Thread(target=self._run, name="lbank-ws-caretaker", daemon=True)
 
     def start(self) -> None:
@@ -88,6 +92,7 @@ class Caretaker:
                     self._jumps = self._offset.jumps
                     self._look()
                     self._measure_at_s = now.s
+                self._mind_straying(now.s)
                 if self._rest is not None and now.s >= self._measure_at_s:
                     self._measure_at_s = now.s + (MEASURE_EVERY_S if self._ask(self._rest) else TRY_AGAIN_S)
                     continue
@@ -100,8 +105,18 @@ class Caretaker:
                 self._rest.close()
             self._waker.close()
 
+    def _mind_straying(self, now_s: float) -> None:
+        """Compare the clocks once more when every push is late: they are, or a clock was set."""
+        since_s = self._offset.strayed_s
+        if since_s is None or since_s == self._strayed_s:
+            return
+        if now_s >= max(since_s + STRAYED_FOR_S, self._asked_s + OUT_OF_TURN_S):
+            self._strayed_s = since_s
+            self._measure_at_s = now_s
+
     def _ask(self, rest: Tells) -> bool:
         """Compare the clocks and fetch the list of pairs; False when there was no answer."""
+        self._asked_s = self._clock.now().s
         try:
             for _ in range(_TIMES):
                 if self._is_stopping:

@@ -24,7 +24,7 @@ from lbank_ws.wire import Reply
 
 _FLAWS = {Cause.FROZEN: Flaw.FROZEN, Cause.SILENT: Flaw.SILENT, Cause.LATE: Flaw.LATE}
 _SAID = {
-    Cause.FROZEN: "it repeats the past, and the exchange answers something else",
+    Cause.FROZEN: "what it brought last is not what the exchange answers",
     Cause.SILENT: "nothing comes, and the exchange does not answer",
     Cause.LATE: "what comes is old",
 }

@@ -22,8 +22,8 @@ def bar(kline):
 
 
 @client.on_status
-def line(status):
-    print("the line:", status.kind, status.cause or "", flush=True)
+def report(status):
+    print(f"{status.topic or 'the line'}: {status.kind}", status.cause or "", flush=True)
 
 
 @client.on_error

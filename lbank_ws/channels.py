@@ -31,6 +31,8 @@ class Channel(str, Enum):
     TRADE = "trade"
     KLINE = "kline"
 
+    __hash__ = str.__hash__  # an enum's own is written in Python, and a topic is looked up for every event
+
     def __str__(self) -> str:
         return str(self.value)
 

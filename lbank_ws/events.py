@@ -7,11 +7,11 @@ moments are aware UTC. Nothing is decided here; `wire/` makes the market events,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
-from typing import ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 from lbank_ws.causes import Flaw, GapCause
 from lbank_ws.channels import Channel, Topic
@@ -42,8 +42,34 @@ class Receipt:
     late_after_s: float = field(default=LATE_AFTER_S, compare=False)
 
 
+class _Sent:
+    """Moments of an event in milliseconds of Unix time; a `datetime` is made of one when it is looked at.
+
+    Either is made of the other at the first look, in a slot that is empty until then.
+    """
+
+    __slots__ = ("_sent_ms", "_traded_ms")
+
+    _sent_ms: float | None
+    _traded_ms: float
+
+    if not TYPE_CHECKING:  # else every misspelt attribute would pass the type check
+
+        def __getattr__(self, name):
+            if name == "exchange_at":
+                value = None if self._sent_ms is None else _EPOCH + timedelta(milliseconds=self._sent_ms)
+            elif name == "traded_at":
+                value = _EPOCH + timedelta(milliseconds=self._traded_ms)
+            elif name == "_sent_ms":
+                value = None if self.exchange_at is None else self.exchange_at.timestamp() * 1000
+            else:
+                raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+            object.__setattr__(self, name, value)
+            return value
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MarketEvent:
+class MarketEvent(_Sent):
     """What every market event carries beside its own fields.
 
     Attributes:
@@ -67,14 +93,20 @@ class MarketEvent:
         return _EPOCH + timedelta(microseconds=self.receipt.ns // 1000)
 
     @property
+    def sent_s(self) -> float | None:
+        """When the exchange says it was sent, in seconds of Unix time; None without `exchange_at`."""
+        return None if self._sent_ms is None else self._sent_ms / 1000
+
+    @property
     def age_s(self) -> float | None:
         """How old it was when it came, in seconds; None without `exchange_at`, or while the clocks are not compared.
 
         The exchange's clock is not ours; the difference, as far as the client knows it, is taken out.
         """
-        if self.exchange_at is None or self.receipt.ahead_s is None:
+        sent_s, receipt = self.sent_s, self.receipt
+        if sent_s is None or receipt.ahead_s is None:
             return None
-        return self.receipt.ns / 1e9 - self.receipt.ahead_s - self.exchange_at.timestamp()
+        return receipt.ns / 1e9 - receipt.ahead_s - sent_s
 
     @property
     def late(self) -> bool:
@@ -226,6 +258,11 @@ class Kline(MarketEvent):
 
 
 Event = Ticker | Depth | Trade | Kline
+
+
+def setters(kind: type, *slots: str) -> list[Callable[[object, object], None]]:
+    """Give functions that fill slots of new events, which are frozen from then on; for `wire/`, which makes them."""
+    return [getattr(kind, slot).__set__ for slot in slots]
 
 
 @dataclass(frozen=True, slots=True)

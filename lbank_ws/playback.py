@@ -84,7 +84,7 @@ class _Player:
             case Frame(is_in=True):
                 if self._connection.ask(lambda session: session.state is not State.OPEN):
                     self._open()
-                self._connection.received(entry.payload, self._now)
+                self._connection.received((entry.payload,), self._now)
                 if self._dispatch.waiting >= _MANY_WAITING:
                     self._dispatch.settle()
             case Frame():

@@ -11,7 +11,7 @@ import pytest
 from lbank_ws.causes import Flaw
 from lbank_ws.events import Depth, Level, Receipt, Ticker
 from lbank_ws.feed.books import PASSING, Shelf, counts, flaw_of
-from lbank_ws.wire.values import Levels
+from lbank_ws.wire.levels import Levels
 from tests.test_session import at
 
 GOOD = ([["99", "1"]], [["101", "2"]])

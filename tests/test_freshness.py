@@ -27,7 +27,7 @@ from lbank_ws.feed.freshness import (
     newest,
     rows_of,
 )
-from lbank_ws.wire.values import Levels
+from lbank_ws.wire.levels import Levels
 from tests.test_session import at
 
 FLOOR_S = 10.0

@@ -13,7 +13,7 @@ from lbank_ws.channels import Channel, Topic
 from lbank_ws.errors import DecodeError, UsageError
 from lbank_ws.events import Depth, Level, Receipt
 from lbank_ws.wire import V2, Denial, Ignored, Message, Ping, Pong, Push, Reply, dialect_named
-from lbank_ws.wire.values import Levels
+from lbank_ws.wire.levels import Levels
 from tests.samples import Sample, described, moment, sample, samples, topic_named
 
 NOW_NS = 1_790_000_000_123_456_789
@@ -293,7 +293,7 @@ def test_numbers_of_a_ticker_add_up_as_on_paper():
         ("1e61", "1E+61, far from"),
         ('"1e-61"', "1e-61, far from"),
         ("1e999999999", "1E+999999999"),
-        ("0." + "1" * 250, "(252 characters), far from"),
+        ("0." + "1" * 1250, "(1252 characters), far from"),
     ],
 )
 def test_price_that_is_no_number_is_an_error_that_shows_it(printed: str, came: str):

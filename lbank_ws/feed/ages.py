@@ -34,9 +34,10 @@ class Ages:
             return
         if len(self._kept) < REMEMBERED:
             self._kept.append(age_s)
-        else:
-            self._kept[self._turn] = age_s
-            self._turn = (self._turn + 1) % REMEMBERED
+            return
+        turn = self._turn
+        self._kept[turn] = age_s
+        self._turn = turn + 1 if turn + 1 < REMEMBERED else 0
 
     def at(self, *shares: float) -> list[float | None]:
         """Give the ages that these shares of the last `REMEMBERED` pushes did not exceed; None without any."""

@@ -172,6 +172,13 @@ class Backlog:
 
     # Out.
 
+    def take_some(self, count: int) -> list[tuple[Topic | None, Content]]:
+        """Give so many that come next, or fewer; empty when nothing waits and no gap is left to tell."""
+        taken: list[tuple[Topic | None, Content]] = []
+        while len(taken) < count and (item := self.take()) is not None:
+            taken.append(item)
+        return taken
+
     def take(self) -> tuple[Topic | None, Content] | None:
         """Give what comes next, and for an event its topic; None when nothing waits and no gap is left to tell."""
         if not self._queue:

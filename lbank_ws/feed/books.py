@@ -79,7 +79,8 @@ class Shelf:
         return self.flaw
 
     def _flaw_of(self, event: Depth | Ticker, now_s: float) -> Flaw | None:
-        if event.exchange_at is not None and event.receipt.ahead_s is None:
+        sent_s = event.sent_s
+        if sent_s is not None and event.receipt.ahead_s is None:
             return Flaw.CLOCK
         if event.late:
             return Flaw.LATE
@@ -88,12 +89,8 @@ class Shelf:
             if flaw is not None:
                 return flaw
         held = self.held
-        is_older = (
-            held is not None
-            and held.exchange_at is not None
-            and event.exchange_at is not None
-            and event.exchange_at < held.exchange_at
-        )
+        held_s = None if held is None else held.sent_s
+        is_older = held_s is not None and sent_s is not None and sent_s < held_s
         # One that is not served any more stands in nobody's way: a clock of theirs may have been set back.
         return Flaw.OLDER if is_older and self.why_not(now_s, event.receipt.late_after_s) is None else None
 

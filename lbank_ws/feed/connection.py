@@ -7,13 +7,14 @@ connection. Everything here runs on the line's own thread, and decides nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import websocket
 
 from lbank_ws.causes import Cause
 from lbank_ws.errors import ConnectionLost
+from lbank_ws.feed.fastread import is_known
 from lbank_ws.feed.logbook import silence
 from lbank_ws.feed.reaction import Reaction
 from lbank_ws.feed.stream import Stream, closed_by_peer
@@ -30,8 +31,8 @@ class Owner(Protocol):
     def opened(self) -> Reaction:
         """Hands are shaken."""
 
-    def received(self, text: bytes, /) -> Reaction:
-        """A whole message came."""
+    def received(self, texts: Sequence[bytes], /) -> Reaction:
+        """Whole messages came, together."""
 
     def sent(self, frame: str, /) -> None:
         """A frame has left."""
@@ -75,6 +76,7 @@ class Connection:
         self._stream = stream
         self._owner = owner
         self._app = _App(self, url, stream)
+        self._is_bulky = is_known(websocket.__version__)
         self._frame: bytes | None = None
         self._has_opened = False
         self._loss: ConnectionLost | None = None
@@ -94,9 +96,13 @@ class Connection:
             self._act(self._owner.opened())
             while self._owner.is_open():
                 if self._stream.ready(self._owner.until_s()):
-                    if not read_frame():
+                    texts = self._stream.texts() if self._is_bulky else ()
+                    if texts:
+                        self._act(self._owner.received(texts))
+                    elif read_frame():
+                        self._hand_in()
+                    else:
                         return
-                    self._hand_in()
                 self._act(self._owner.ticked())
             self._say_goodbye()
         except ConnectionLost as loss:
@@ -128,7 +134,7 @@ class Connection:
     def _hand_in(self) -> None:
         frame, self._frame = self._frame, None
         if frame is not None:
-            self._act(self._owner.received(frame))
+            self._act(self._owner.received((frame,)))
 
     def _act(self, reaction: Reaction) -> None:
         for frame in reaction.send:

@@ -21,6 +21,8 @@ from lbank_ws.feed.reaction import Reaction
 
 SLOW_AFTER_S = 1.0
 _LOOK_EVERY_S = 0.05
+_MOST_AT_ONCE = 64  # events that are taken out of the backlog under one lock
+_QUICK_S = 0.001  # how long their callbacks may take together, for the next ones to be as many
 
 Callback = Callable[[Any], object]
 
@@ -86,6 +88,7 @@ class Dispatch:
         self._call: _Call | None = None
         self._told: _Call | None = None
         self._reported = 0
+        self._in_hand = 0  # taken out of the backlog, and not called back yet
         self._thread = threading.Thread(target=self._run, name="lbank-ws-dispatch", daemon=True)
 
     # Who is called.
@@ -167,7 +170,7 @@ class Dispatch:
     def waiting(self) -> int:
         """How many events wait for their callbacks."""
         with self._lock:
-            return len(self._backlog)
+            return self._waiting()
 
     def settle(self) -> None:
         """Wait until everything that is queued now was called back, or the thread has ended."""
@@ -201,36 +204,49 @@ class Dispatch:
         """Tell whether the caller is a callback."""
         return threading.current_thread() is self._thread
 
+    def _waiting(self) -> int:
+        return len(self._backlog) + self._in_hand
+
     def _wake(self) -> None:
         if self._is_idle:
             self._is_idle = False
             self._has_come.notify()
 
     def _run(self) -> None:
-        while (item := self._next()) is not None:
-            topic, content = item
-            if topic is not None:
-                routes = (*self._of_topic.get(topic, ()), *self._of_channel.get(topic.channel, ()))
-            elif isinstance(content, LBankError):
-                self._report(content)
-                routes = ()
-            elif callable(content):
-                content()
-                routes = ()
-            else:
-                routes = self._of_gap if isinstance(content, Gap) else self._of_status
-            for route in routes:
-                self._call_back(route, content, self._report)
-            if self._backlog.dropped > self._reported:
-                self._report_dropped()
+        count = 1
+        while items := self._next(count):
+            began_s = time.monotonic()
+            for topic, content in items:
+                self._in_hand -= 1
+                self._hand_out(topic, content)
+            # What is in hand is not replaced by what is newer; so only quick callbacks get more than one at once.
+            count = min(2 * count, _MOST_AT_ONCE) if time.monotonic() - began_s < _QUICK_S else 1
 
-    def _next(self) -> tuple[Topic | None, Content] | None:
-        """Wait for what comes next; None when there is nothing more to come."""
+    def _hand_out(self, topic: Topic | None, content: Content) -> None:
+        routes: tuple[_Route, ...] = ()
+        if topic is not None:
+            routes = self._of_topic.get(topic, ())
+            if self._of_channel:
+                routes = (*routes, *self._of_channel.get(topic.channel, ()))
+        elif isinstance(content, LBankError):
+            self._report(content)
+        elif callable(content):
+            content()
+        else:
+            routes = self._of_gap if isinstance(content, Gap) else self._of_status
+        for route in routes:
+            self._call_back(route, content, self._report)
+        if self._backlog.dropped > self._reported:
+            self._report_dropped()
+
+    def _next(self, count: int) -> list[tuple[Topic | None, Content]]:
+        """Wait for what comes next, and give so many of it at most; empty when there is nothing more to come."""
         with self._lock:
-            while (item := self._backlog.take()) is None and not self._has_stopped:
+            while not (items := self._backlog.take_some(count)) and not self._has_stopped:
                 self._is_idle = True
                 self._has_come.wait()
-            return item
+            self._in_hand = len(items)
+            return items
 
     def _report_dropped(self) -> None:
         dropped = self._backlog.dropped  # read once: the socket threads go on counting
@@ -269,7 +285,7 @@ class Dispatch:
     def _overdue(self, call: _Call) -> SlowCallback | None:
         """Give what there is to tell of the call that runs now; under `_lock`."""
         began_s, route = call
-        took_s, waiting = time.monotonic() - began_s, len(self._backlog)
+        took_s, waiting = time.monotonic() - began_s, self._waiting()
         if took_s <= self._slow_after_s or not waiting:
             return None
         self._told = call

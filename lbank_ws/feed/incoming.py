@@ -6,6 +6,8 @@ in `vigil.py`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from lbank_ws.channels import Topic
 from lbank_ws.errors import DecodeError, Refused
 from lbank_ws.feed.clock import Moment
@@ -13,7 +15,7 @@ from lbank_ws.feed.listing import Listing
 from lbank_ws.feed.reaction import Reaction, Teller
 from lbank_ws.feed.subscriptions import Subscriptions
 from lbank_ws.feed.vigil import Vigil
-from lbank_ws.wire import Ack, Denial, Dialect, Ignored, Ping, Push, Reply
+from lbank_ws.wire import Ack, Denial, Dialect, Ignored, Message, Ping, Push, Reply
 
 
 class Incoming:
@@ -33,42 +35,48 @@ class Incoming:
         self._listing = listing
         self._teller = teller
 
-    def read(self, frame: str, now: Moment) -> Reaction:
-        """Give what follows from a frame."""
+    def read(self, frames: Sequence[str | DecodeError], now: Moment) -> Reaction:
+        """Give what follows from frames that came together."""
+        reaction = Reaction()
         receipt = self._vigil.receipt(now)
-        try:
-            message = self._dialect.decode(frame, receipt)
-        except DecodeError as error:
-            return Reaction(faults=[error])
+        messages: list[Message] = []
+        for frame in frames:
+            if isinstance(frame, DecodeError):
+                reaction.faults.append(frame)
+                continue
+            try:
+                messages.append(self._dialect.decode(frame, receipt))
+            except DecodeError as error:
+                reaction.faults.append(error)
+        self._vigil.stamp(receipt, messages, now)
+        for message in messages:
+            self._act(message, reaction, now)
+            if self._vigil.renewal is not None:
+                break  # the line is cut; what came with it is behind what was lost
+        self.found(reaction, now)
+        return reaction
+
+    def _act(self, message: Message, reaction: Reaction, now: Moment) -> None:
         match message:
             case Push():
-                self._vigil.stamp(receipt, message.events, now)
-                return self._push(message, now)
+                for event in message.events:
+                    wanted = self._vigil.push(event, now)
+                    if wanted is None:
+                        self.ignored += 1
+                    else:
+                        reaction.events.append(wanted)
             case Ping():
                 # The exchange hangs up a minute after an unanswered ping, and a callback may take longer than that;
                 # so the pong leaves from the socket thread. Source: docs/reference/wire.md, "V2 heartbeat".
-                return Reaction(send=[message.answer])
+                reaction.send.append(message.answer)
             case Ack():
-                return self._ack(message, now)
+                self._ack(message, reaction, now)
             case Denial():
-                return self._denial(message, now)
+                self._denial(message, reaction, now)
             case Reply():
-                self._vigil.stamp(receipt, message.events, now)
                 self.ignored += not self._vigil.reply(message, now)
-                return self.found(Reaction(), now)
             case Ignored():
                 self.ignored += 1
-        return Reaction()
-
-    def _push(self, message: Push, now: Moment) -> Reaction:
-        reaction = Reaction()
-        for event in message.events:
-            wanted = self._vigil.push(event, now)
-            if wanted is None:
-                self.ignored += 1
-            else:
-                reaction.events.append(wanted)
-        return self.found(reaction, now)
 
     def found(self, reaction: Reaction, now: Moment) -> Reaction:
         """Add what became of subscriptions, and of the line for their sake."""
@@ -81,18 +89,15 @@ class Incoming:
         reaction.hang_up = self._vigil.renewal
         return reaction
 
-    def _ack(self, message: Ack, now: Moment) -> Reaction:
-        reaction = Reaction()
+    def _ack(self, message: Ack, reaction: Reaction, now: Moment) -> None:
         if message.joined and message.topic is not None and self._is_wanted(message.topic):
             self._vigil.acknowledged(message.topic)
             if self._subscriptions.arrived(message.topic):
                 reaction.statuses.append(self._teller.status("live", now, topic=message.topic))
-        return reaction
 
-    def _denial(self, message: Denial, now: Moment) -> Reaction:
+    def _denial(self, message: Denial, reaction: Reaction, now: Moment) -> None:
         denied = [message.topic] if message.topic is not None else []
         denied += self._subscriptions.of_pairs(message.pairs)
-        reaction = Reaction()
         for topic in denied:
             refusal = self._subscriptions.denied(topic, message.code, message.reason, self._listing.advice(topic.pair))
             if refusal is not None:
@@ -101,7 +106,6 @@ class Incoming:
         self._vigil.denied(denied, now)
         if not denied:
             reaction.faults.append(Refused(message.code, message.reason))
-        return reaction
 
     def _is_wanted(self, topic: Topic) -> bool:
         return topic in self._subscriptions.named(topic.channel, topic.pair)

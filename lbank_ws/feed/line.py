@@ -221,18 +221,18 @@ class Line:
         if self._recorder is not None:
             self._recorder.sent(self.number, self._clock.now().ns, frame)
 
-    def received(self, text: bytes, at: Moment | None = None) -> Reaction:
-        """Tell the session of a frame; a replayed one names the moment at which it came."""
+    def received(self, texts: Sequence[bytes], at: Moment | None = None) -> Reaction:
+        """Tell the session of frames that came together; replayed ones name the moment at which they did."""
         now = at or self._clock.now()
         self._has_heard = True
         if self._recorder is not None:
-            self._recorder.received(self.number, now.ns, text)
-        try:
-            frame = text.decode("utf-8")
-        except UnicodeDecodeError:
-            fault = DecodeError("it is not UTF-8", text.decode("utf-8", "replace"))
-            return self._decide(lambda session, now: session.unreadable(fault, now), now)
-        return self._decide(lambda session, now: session.received(frame, now), now)
+            for text in texts:
+                self._recorder.received(self.number, now.ns, text)
+        frames = [_read(text) for text in texts]
+        with self._lock:
+            reaction = self._session.heard(frames, now)
+        self._hand_on(reaction)
+        return reaction
 
     def ticked(self) -> Reaction:
         """Tell the session that time went by."""
@@ -277,3 +277,11 @@ class Line:
 
     def _is_stopping(self) -> bool:
         return self._session.state in (State.CLOSING, State.CLOSED)
+
+
+def _read(text: bytes) -> str | DecodeError:
+    """Give the text of a frame, or what is wrong with it."""
+    try:
+        return text.decode("utf-8")
+    except UnicodeDecodeError:
+        return DecodeError("it is not UTF-8", text.decode("utf-8", "replace"))

@@ -8,6 +8,7 @@ row in a table test: state, input, expected reaction.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal
 
@@ -199,14 +200,14 @@ class Session:
         return Reaction(statuses=[status])
 
     def received(self, frame: str, now: Moment) -> Reaction:
-        """A whole frame came; garbage is a sign of life too."""
+        """A whole frame came."""
+        return self.heard((frame,), now)
+
+    def heard(self, frames: Sequence[str | DecodeError], now: Moment) -> Reaction:
+        """Whole frames came together, one that is no text as what is wrong with it; garbage is a sign of life too."""
         if not self._hears(now):
             return Reaction()
-        return self._incoming.read(frame, now)
-
-    def unreadable(self, fault: DecodeError, now: Moment) -> Reaction:
-        """A whole frame came that is not even text: a sign of life all the same."""
-        return Reaction(faults=[fault]) if self._hears(now) else Reaction()
+        return self._incoming.read(frames, now)
 
     def tick(self, now: Moment) -> Reaction:
         """Do what time alone asks for: retry, pace, ping, ask, cut."""
@@ -256,10 +257,10 @@ class Session:
         reaction = Reaction()
         for known in self.subscriptions.unopposed(now.s, self.habits.confirm_s):
             reaction.statuses.append(self._teller.status("live", now, topic=known.topic))
-        while not self._vigil.is_to_ask() and now.s >= self._vigil.due_s():
-            self._vigil.lapsed(now)
+        self._vigil.lapsed(now)
         if now.s >= self._outgoing.due_s():
             reaction.send.append(self._outgoing.take(now))
+            self._vigil.lapsed(now)  # of those that this question stood in front of
         return self._incoming.found(reaction, now)
 
     # What a frame means.

@@ -18,6 +18,7 @@ from typing import Protocol
 from lbank_ws.causes import Cause
 from lbank_ws.errors import ConnectionLost
 from lbank_ws.feed.clock import Clock, Waker
+from lbank_ws.feed.fastread import Reader
 from lbank_ws.quoting import quoted
 
 _CHUNK = 65536
@@ -96,6 +97,7 @@ class Stream:
         self._is_stopping = is_stopping
         self._buffer = b""
         self._read_to = 0
+        self._reader = Reader(limits.message_bytes)
         self._is_open = False
         self._is_broken = False
         self._deadline_s = clock.now().s + limits.handshake_s
@@ -118,9 +120,23 @@ class Stream:
         self._deadline_s = self._clock.now().s + self._limits.message_s
         return True
 
+    def texts(self) -> list[bytes]:
+        """Give the whole text messages that stand next in what has come; none when another kind of frame is next."""
+        reader = self._reader
+        found = reader.texts(self._buffer, self._read_to)
+        self._read_to = reader.at
+        if not found and reader.is_short:
+            rest = self._buffer[reader.at :]
+            if self._take():
+                self._buffer = rest + self._buffer
+                found = reader.texts(self._buffer, 0)
+                self._read_to = reader.at
+        return found
+
     def message_ended(self) -> None:
         """Start a new budget: a whole message was read."""
         self._bytes = self._reads = 0
+        self._reader.message_ended()
 
     def closing(self, within_s: float) -> None:
         """Let a polite close go on although the line is stopping, until its time is over."""

@@ -20,7 +20,7 @@ from lbank_ws.feed.freshness import LATE_IN_A_ROW, Stage, Watch, newest
 from lbank_ws.feed.offset import Offset
 from lbank_ws.feed.reaction import Habits
 from lbank_ws.feed.subscriptions import Happened, Subscribed, Subscriptions, Wanted
-from lbank_ws.wire import Reply
+from lbank_ws.wire import Message, Push, Reply
 
 _FLAWS = {Cause.FROZEN: Flaw.FROZEN, Cause.SILENT: Flaw.SILENT, Cause.LATE: Flaw.LATE}
 _SAID = {
@@ -67,10 +67,17 @@ class Vigil:
         """Give the receipt of a frame, to be stamped when its events are known."""
         return Receipt(now.ns, None, self.habits.late_after_s)
 
-    def stamp(self, receipt: Receipt, events: tuple[Event, ...], now: Moment) -> None:
-        """Fill in how the clocks stand, and learn from the frame how they do."""
-        if events and events[0].exchange_at is not None:
-            self._offset.seen(events[0].exchange_at.timestamp(), now)
+    def stamp(self, receipt: Receipt, messages: Sequence[Message], now: Moment) -> None:
+        """Fill in how the clocks stand, and learn from the frames how they do; the newest of them tells most."""
+        sent_s = [
+            event.sent_s
+            for message in messages
+            if isinstance(message, Push | Reply)
+            for event in message.events[:1]
+            if event.sent_s is not None
+        ]
+        if sent_s:
+            self._offset.seen(max(sent_s), now)
         receipt.ahead_s = self._offset.ahead_s(now)
 
     def push(self, event: Event, now: Moment) -> tuple[Topic, Event] | None:
@@ -78,8 +85,9 @@ class Vigil:
         known = self._subscriptions.of(event)
         if known is None:
             return None
-        late = event.late
-        known.ages.add(event.age_s, is_late=late)
+        age_s = event.age_s
+        late = age_s is not None and age_s > event.receipt.late_after_s
+        known.ages.add(age_s, is_late=late)
         is_asked = known.watch.stage is Stage.ASKED
         has_news = known.watch.pushed(event, now.s, late=late)
         if is_asked and isinstance(event, Ticker):
@@ -87,7 +95,7 @@ class Vigil:
             if known.watch.stage is Stage.CALM:
                 self._judge(known, now)
         self._rescheduled(known.watch)
-        if self._subscriptions.arrived(known.topic):
+        if known.state is Subscribed.WAITING and self._subscriptions.arrived(known.topic):
             self.findings.append(Finding("live", known.topic))
         suspected = self._suspicion(known, has_news=has_news, late=late, now=now)
         if known.shelf is not None and isinstance(event, Depth | Ticker):
@@ -180,8 +188,11 @@ class Vigil:
         return self._first is not None and self._first.stage is not Stage.ASKED
 
     def lapsed(self, now: Moment) -> None:
-        """Decide about the one whose time for an answer is over."""
-        known = self._next()
+        """Decide about those whose time for an answer is over."""
+        while not self.is_to_ask() and now.s >= self.due_s():
+            self._lapsed(self._next(), now)
+
+    def _lapsed(self, known: Wanted, now: Moment) -> None:
         is_expected = known.topic.channel in self._answered or not (
             known.watch.is_heard or known.topic.channel is Channel.TRADE
         )

@@ -16,6 +16,7 @@ from lbank_ws.errors import DecodeError, UsageError
 from lbank_ws.events import Depth, Event, Receipt, Ticker, Trade
 from lbank_ws.quoting import quoted
 from lbank_ws.wire import values
+from lbank_ws.wire.levels import Levels
 from lbank_ws.wire.messages import Ack, Denial, Ignored, Message, Ping, Pong, Push
 from lbank_ws.wire.values import BadValueError, member
 
@@ -134,8 +135,8 @@ def _depth(pair: str, tick: Mapping[str, object], exchange_at: datetime | None, 
     """Read a book (assumption): two lists of [price, amount], best first."""
     return Depth(
         pair=pair,
-        bids=values.Levels(values.rows(member(tick, "bids"), "bids"), frame),
-        asks=values.Levels(values.rows(member(tick, "asks"), "asks"), frame),
+        bids=Levels(values.rows(member(tick, "bids"), "bids"), frame),
+        asks=Levels(values.rows(member(tick, "asks"), "asks"), frame),
         exchange_at=exchange_at,
         receipt=receipt,
         raw=frame,

@@ -11,16 +11,40 @@ from datetime import datetime
 
 from lbank_ws.channels import Channel, Topic
 from lbank_ws.errors import DecodeError
-from lbank_ws.events import Depth, Kline, Receipt, Ticker, Trade
+from lbank_ws.events import Depth, Kline, MarketEvent, Receipt, Ticker, Trade, setters
 from lbank_ws.quoting import quoted
 from lbank_ws.wire import values
+from lbank_ws.wire.levels import Levels, parsed_book
 from lbank_ws.wire.messages import Denial, Ignored, Message, Ping, Pong, Push, Reply
 from lbank_ws.wire.values import BadValueError, member
 
 _NAMES = {Channel.TICKER: "tick", Channel.DEPTH: "depth", Channel.TRADE: "trade", Channel.KLINE: "kbar"}
+_SHORT = 300  # characters; in a short book there is nothing to win
 _PUSHED_BAR = ("o", "h", "l", "c", "v", "a", "n")
 _REPLY_BAR = ("open", "high", "low", "close", "volume", "turnover", "count")
 _UNKNOWN_PAIRS = re.compile(r"Invalid order pairs:\s*\[([^\]]*)\]")
+
+
+# Events are filled slot by slot: the `__init__` of a frozen dataclass takes twice as long, and this is done for every
+# push. Moments stay numbers until they are looked at.
+_new = object.__new__
+_receipt, _raw, _sent_ms, _traded_ms = setters(MarketEvent, "receipt", "raw", "_sent_ms", "_traded_ms")
+(
+    _ticker_last,
+    _ticker_high,
+    _ticker_low,
+    _ticker_volume,
+    _ticker_turnover,
+    _ticker_change_pct,
+    _ticker_side,
+) = setters(Ticker, "last", "high", "low", "volume", "turnover", "change_pct", "side")
+_depth_bids, _depth_asks, _depth_levels, _depth_node, _depth_fault = setters(
+    Depth, "bids", "asks", "levels", "node", "fault"
+)
+_trade_price, _trade_amount, _trade_value, _trade_side, _trade_order_type = setters(
+    Trade, "price", "amount", "value", "side", "order_type"
+)
+_SET_PAIR = {kind: setters(kind, "pair")[0] for kind in (Ticker, Depth, Trade)}
 
 
 class V2:
@@ -63,7 +87,7 @@ class V2:
 
     def decode(self, frame: str, receipt: Receipt) -> Message:
         """Read one frame; raises `DecodeError` and nothing else."""
-        fields = values.parsed(frame)
+        fields = (parsed_book(frame) if len(frame) > _SHORT else None) or values.parsed(frame)
         try:
             kind = fields.get("type")
             reader = _READERS.get(kind) if isinstance(kind, str) else None
@@ -105,23 +129,15 @@ def _control(fields: Mapping[str, object], frame: str) -> Message:
 
 def _tick(fields: Mapping[str, object], frame: str, receipt: Receipt) -> Message:
     tick = values.mapping(member(fields, "tick"), "tick")
-    return Push(
-        (
-            Ticker(
-                pair=values.pair_name(member(fields, "pair")),
-                last=values.positive(member(tick, "latest"), "latest"),
-                high=values.decimal_or_none(tick, "high"),
-                low=values.decimal_or_none(tick, "low"),
-                volume=values.decimal_or_none(tick, "vol"),
-                turnover=values.decimal_or_none(tick, "turnover"),
-                change_pct=values.decimal_or_none(tick, "change"),
-                side=values.side_or_none(tick.get("dir")),
-                exchange_at=_sent_at(fields),
-                receipt=receipt,
-                raw=frame,
-            ),
-        )
-    )
+    event = _new(Ticker)
+    _ticker_last(event, values.price(member(tick, "latest"), "latest"))
+    _ticker_high(event, values.figure_or_none(tick, "high"))
+    _ticker_low(event, values.figure_or_none(tick, "low"))
+    _ticker_volume(event, values.figure_or_none(tick, "vol"))
+    _ticker_turnover(event, values.figure_or_none(tick, "turnover"))
+    _ticker_change_pct(event, values.figure_or_none(tick, "change"))
+    _ticker_side(event, values.side_or_none(tick.get("dir")))
+    return _push(event, fields, frame, receipt)
 
 
 def _depth(fields: Mapping[str, object], frame: str, receipt: Receipt) -> Message:
@@ -129,17 +145,19 @@ def _depth(fields: Mapping[str, object], frame: str, receipt: Receipt) -> Messag
     is_push = "depth" in fields
     book = values.mapping(fields["depth"], "depth") if is_push else fields
     count = fields.get("count")
-    event = Depth(
-        pair=values.pair_name(member(fields, "pair")),
-        bids=values.Levels(values.rows(member(book, "bids"), "bids"), frame),
-        asks=values.Levels(values.rows(member(book, "asks"), "asks"), frame),
-        levels=None if count is None else values.whole(count, "count"),
-        node=values.word(fields.get("s")),
-        exchange_at=_sent_at(fields),
-        receipt=receipt,
-        raw=frame,
-    )
-    return Push((event,)) if is_push else Reply(Channel.DEPTH, event.pair, (event,))
+    event = _new(Depth)
+    _depth_bids(event, _side(book, "bids", frame))
+    _depth_asks(event, _side(book, "asks", frame))
+    _depth_levels(event, None if count is None else values.whole(count, "count"))
+    _depth_node(event, values.word(fields.get("s")))
+    _depth_fault(event, None)
+    push = _push(event, fields, frame, receipt)
+    return push if is_push else Reply(Channel.DEPTH, event.pair, push.events)
+
+
+def _side(book: Mapping[str, object], key: str, frame: str) -> Levels:
+    content = member(book, key)
+    return content if isinstance(content, Levels) else Levels(values.rows(content, key), frame)
 
 
 def _trade(fields: Mapping[str, object], frame: str, receipt: Receipt) -> Message:
@@ -147,22 +165,24 @@ def _trade(fields: Mapping[str, object], frame: str, receipt: Receipt) -> Messag
         return _past_trades(fields, frame, receipt)
     trade = values.mapping(member(fields, "trade"), "trade")
     side, order_type = values.direction(member(trade, "direction"))
-    return Push(
-        (
-            Trade(
-                pair=values.pair_name(member(fields, "pair")),
-                price=values.positive(member(trade, "price"), "price"),
-                amount=values.positive(member(trade, "volume"), "volume"),
-                value=values.decimal_or_none(trade, "amount"),
-                side=side,
-                order_type=order_type,
-                traded_at=values.utc8(member(trade, "TS"), "trade.TS"),
-                exchange_at=_sent_at(fields),
-                receipt=receipt,
-                raw=frame,
-            ),
-        )
-    )
+    event = _new(Trade)
+    _trade_price(event, values.price(member(trade, "price"), "price"))
+    _trade_amount(event, values.price(member(trade, "volume"), "volume"))
+    _trade_value(event, values.figure_or_none(trade, "amount"))
+    _trade_side(event, side)
+    _trade_order_type(event, order_type)
+    _traded_ms(event, values.utc8_ms(member(trade, "TS"), "trade.TS"))
+    return _push(event, fields, frame, receipt)
+
+
+def _push(event: Ticker | Depth | Trade, fields: Mapping[str, object], frame: str, receipt: Receipt) -> Push:
+    """Fill in what all events have."""
+    _SET_PAIR[type(event)](event, values.pair_name(member(fields, "pair")))
+    moment = fields.get("TS")
+    _sent_ms(event, None if moment is None else values.utc8_ms(moment, "TS"))
+    _receipt(event, receipt)
+    _raw(event, frame)
+    return Push((event,))
 
 
 def _past_trades(fields: Mapping[str, object], frame: str, receipt: Receipt) -> Message:

@@ -1,4 +1,4 @@
-"""Where text of the wire becomes a value: JSON, `Decimal`, UTC, a level of a book.
+"""Where text of the wire becomes a value: JSON, `Decimal`, UTC.
 
 Decided here: what counts as a number, a moment, a pair. Not decided here: which key holds it.
 """
@@ -7,15 +7,21 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal, InvalidOperation
-from typing import NoReturn, overload
+from functools import lru_cache
+from typing import NoReturn, get_args
 
 from lbank_ws.channels import is_pair
 from lbank_ws.errors import DecodeError, UsageError
-from lbank_ws.events import Level, Side
+from lbank_ws.events import Side
 from lbank_ws.quoting import quoted
+
+
+def _no_constant(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not a number")
+
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _UTC8 = timezone(timedelta(hours=8))
@@ -23,7 +29,20 @@ _NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,4})?")
 _WORD = re.compile(r"[A-Za-z0-9_.-]{1,32}")
 # No price or amount is near; beyond it even printing a number in plain notation would take much memory.
 _LARGEST_EXPONENT = 60
-_LONGEST_NUMBER = 200
+_LONGEST_NUMBER = 1000
+_LEAST, _MOST = Decimal(f"1e-{_LARGEST_EXPONENT}"), Decimal(f"1e{_LARGEST_EXPONENT}")
+_DECODER = json.JSONDecoder(parse_float=Decimal, parse_constant=_no_constant)
+_TEXT_DECODER = json.JSONDecoder(parse_float=str, parse_constant=_no_constant)
+_scan = _DECODER.scan_once  # type: ignore[attr-defined]  # typeshed leaves it out
+# What `direction` gives for all that was seen.
+_DIRECTIONS: dict[str, tuple[Side, str | None]] = {
+    side if kind is None else f"{side}_{kind}": (side, kind)
+    for side in get_args(Side)
+    for kind in (None, "market", "maker", "ioc", "fok")
+}
+_MS = {f"{ms:03}": ms for ms in range(1000)}
+_seconds_ms: dict[str, int] = {}  # text of a second -> its moment; replaced entry by entry, so threads may share it
+_SECONDS_KEPT = 64
 # Epoch seconds reach this in the year 5138, epoch milliseconds did in 1973.
 _FIRST_MS = 100_000_000_000
 _BEFORE_NAME = re.compile(r"[\s{,]*")
@@ -42,14 +61,29 @@ def parsed(frame: str) -> Mapping[str, object]:
         DecodeError: It is not JSON, not an object, holds NaN or Infinity, or could not be written to a file as UTF-8.
     """
     try:
-        content = json.loads(frame, parse_float=Decimal, parse_constant=_no_constant)
+        content = json_value(frame)
         if not frame.isascii():
             frame.encode()
     except (ValueError, RecursionError, InvalidOperation) as error:
         raise DecodeError(f"it is not JSON ({quoted(str(error))})", frame) from None
     if not isinstance(content, dict):
-        raise DecodeError(f"it is {_shown(content)}, not an object", frame)
+        raise DecodeError(f"it is {shown(content)}, not an object", frame)
     return content
+
+
+def json_value(text: str) -> object:
+    """Read JSON whose fractions are `Decimal`, or text where one of them may be too long for a number.
+
+    Raises what the library raises, mostly `ValueError`.
+    """
+    if len(text) > _LONGEST_NUMBER:
+        return _TEXT_DECODER.decode(text)
+    try:
+        content, end = _scan(text, 0)
+    except StopIteration:
+        end = -1
+    # With white space around it, or with nothing in it.
+    return content if end == len(text) else _DECODER.decode(text)
 
 
 def json_text(content: Mapping[str, object]) -> str:
@@ -88,28 +122,46 @@ def member_text(frame: str, key: str) -> str:
 def mapping(content: object, name: str) -> Mapping[str, object]:
     """Give a JSON object."""
     if not isinstance(content, dict):
-        raise BadValueError(f"{name} is {_shown(content)}, not an object")
+        raise BadValueError(f"{name} is {shown(content)}, not an object")
     return content
 
 
 def rows(content: object, name: str) -> list[object]:
     """Give a JSON list."""
     if not isinstance(content, list):
-        raise BadValueError(f"{name} is {_shown(content)}, not a list")
+        raise BadValueError(f"{name} is {shown(content)}, not a list")
     return content
 
 
 def decimal(content: object, name: str) -> Decimal:
     """Give a number exactly as the exchange printed it, from a JSON number or from text."""
     if not isinstance(content, str | int | Decimal) or isinstance(content, bool):
-        raise BadValueError(f"{name} is {_shown(content)}, not a number")
+        raise BadValueError(f"{name} is {shown(content)}, not a number")
     text = str(content)
     if not _NUMBER.fullmatch(text):
-        raise BadValueError(f"{name} is {_shown(text)}, not a number")
+        raise BadValueError(f"{name} is {shown(text)}, not a number")
     number = Decimal(text)
     if len(text) > _LONGEST_NUMBER or abs(number.adjusted()) > _LARGEST_EXPONENT:
         raise BadValueError(f"{name} is {quoted(text)}, far from any price or amount")
     return number
+
+
+def price(content: object, name: str) -> Decimal:
+    """Give a number that is 0 or more; quick for what is usual."""
+    number = content
+    if type(number) is str and len(number) <= _LONGEST_NUMBER and _NUMBER.fullmatch(number):
+        number = Decimal(number)
+    if type(number) is Decimal and _LEAST <= number <= _MOST:
+        return number
+    return positive(content, name)
+
+
+def figure_or_none(fields: Mapping[str, object], key: str) -> Decimal | None:
+    """Give a number, or None where the key is missing or null; quick likewise."""
+    content = fields.get(key)
+    if type(content) is Decimal and _LEAST <= content <= _MOST:
+        return content
+    return None if content is None else decimal(content, key)
 
 
 def decimal_or_none(fields: Mapping[str, object], key: str) -> Decimal | None:
@@ -136,9 +188,12 @@ def whole(content: object, name: str) -> int:
 
 def pair_name(content: object) -> str:
     """Give a pair as this package spells it."""
-    if isinstance(content, str) and is_pair(content):
+    if isinstance(content, str) and _is_known_pair(content):
         return content
-    raise BadValueError(f"the pair is {_shown(content)}, not spelt like btc_usdt")
+    raise BadValueError(f"the pair is {shown(content)}, not spelt like btc_usdt")
+
+
+_is_known_pair = lru_cache(maxsize=4096)(is_pair)
 
 
 def word(content: object) -> str | None:
@@ -148,13 +203,17 @@ def word(content: object) -> str | None:
 
 def direction(content: object) -> tuple[Side, str | None]:
     """Split the exchange's direction: `buy_market` is (`buy`, `market`), `sell` is (`sell`, None)."""
+    try:
+        return _DIRECTIONS[content]  # type: ignore[index]  # anything may be looked for
+    except (KeyError, TypeError):
+        pass
     text = word(content)
     side, _, rest = (text or "").lower().partition("_")
     if side == "buy":
         return "buy", rest or None
     if side == "sell":
         return "sell", rest or None
-    raise BadValueError(f"the direction is {_shown(content)}, neither buy nor sell")
+    raise BadValueError(f"the direction is {shown(content)}, neither buy nor sell")
 
 
 def side_or_none(content: object) -> Side | None:
@@ -176,7 +235,24 @@ def utc8(content: object, name: str) -> datetime:
             raise BadValueError(f"{name} has an offset where none is expected")
         return moment.replace(tzinfo=_UTC8).astimezone(timezone.utc)
     except (TypeError, ValueError, OverflowError):
-        raise BadValueError(f"{name} is {_shown(content)}, not a moment like 2026-09-06T13:29:39.031") from None
+        raise BadValueError(f"{name} is {shown(content)}, not a moment like 2026-09-06T13:29:39.031") from None
+
+
+def utc8_ms(content: object, name: str) -> float:
+    """Read such a moment as milliseconds of Unix time; quick for the second that was read last."""
+    try:
+        second_ms = _seconds_ms.get(content[:19])  # type: ignore[index]  # a TypeError is caught
+        if second_ms is not None and len(content) == 23 and content[19] == ".":  # type: ignore[arg-type, index]  # it is text
+            return second_ms + _MS[content[20:]]  # type: ignore[index]  # as above
+    except (TypeError, KeyError):
+        pass
+    moment = utc8(content, name)
+    text = str(content)
+    if len(text) == 23 and text[20:] in _MS:
+        if len(_seconds_ms) >= _SECONDS_KEPT:
+            _seconds_ms.clear()
+        _seconds_ms[text[:19]] = round((moment.timestamp() - moment.microsecond / 1e6) * 1000)
+    return moment.timestamp() * 1000
 
 
 def utc8_text(moment: datetime) -> str:
@@ -195,67 +271,7 @@ def epoch(content: object, name: str) -> datetime:
         raise BadValueError(f"{name} is out of range") from None
 
 
-class Levels(Sequence[Level]):
-    """One side of a book that becomes numbers when it is looked at; exactness costs nothing before that.
-
-    Reading it raises `DecodeError` when a level is not [price, amount], both 0 or more.
-    """
-
-    __slots__ = ("_frame", "_levels", "_raw")
-
-    def __init__(self, raw: list[object], frame: str) -> None:
-        self._raw = raw
-        self._frame = frame
-        self._levels: tuple[Level, ...] | None = None
-
-    def __len__(self) -> int:
-        return len(self._raw)
-
-    @overload
-    def __getitem__(self, index: int) -> Level: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> tuple[Level, ...]: ...
-
-    def __getitem__(self, index: int | slice) -> Level | tuple[Level, ...]:
-        if isinstance(index, int) and self._levels is None:
-            return self._read(self._raw[index])
-        return self._all()[index]
-
-    def __iter__(self) -> Iterator[Level]:
-        return iter(self._all())
-
-    def __eq__(self, other: object) -> bool:
-        if isinstance(other, Levels):
-            # Each push is compared with the one before. Most differ, and do so near the top.
-            return len(self) == len(other) and all(
-                mine == theirs or self._read(mine) == other._read(theirs)
-                for mine, theirs in zip(self._raw, other._raw, strict=True)
-            )
-        return tuple(self) == tuple(other) if isinstance(other, tuple | list) else NotImplemented
-
-    def __hash__(self) -> int:
-        return hash(self._all())
-
-    def __repr__(self) -> str:
-        return repr(self._all())
-
-    def _all(self) -> tuple[Level, ...]:
-        if self._levels is None:
-            self._levels = tuple(map(self._read, self._raw))
-        return self._levels
-
-    def _read(self, raw: object) -> Level:
-        try:
-            level = rows(raw, "this one")
-            if len(level) != 2:
-                raise BadValueError(f"this one has {len(level)} members")
-            return Level(positive(level[0], "this price"), positive(level[1], "this amount"))
-        except BadValueError as bad:
-            raise DecodeError(f"a level is [price, amount], both 0 or more, but {bad}", self._frame) from None
-
-
-def _shown(content: object) -> str:
+def shown(content: object) -> str:
     """Say what came, for an error."""
     return quoted(repr(content)) if isinstance(content, str) else _KINDS.get(type(content), "a number")
 
@@ -264,7 +280,3 @@ def _end(gap: re.Pattern[str], frame: str, at: int) -> int:
     """Give where a gap ends that starts here; a gap may be empty."""
     found = gap.match(frame, at)
     return at if found is None else found.end()
-
-
-def _no_constant(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not a number")

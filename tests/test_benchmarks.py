@@ -22,3 +22,17 @@ def test_the_benchmark_of_the_box_counts_what_its_clients_read():
     assert found["lines"] == 2
     assert 0 < found["fewest"] <= found["most"] < found["frames"]
     assert 0 < found["memory_mb"] <= found["memory_peak_mb"] < 300
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_the_feed_sees_every_message(tmp_path):
+    """A figure of messages that never came would be worse than none; TLS and several lines take their own paths."""
+    found = tmp_path / "feed.json"
+    command = [sys.executable, ROOT / "benchmarks" / "feed.py", "--quick", "--cases", "mix", "--out", found]
+
+    subprocess.run([*command, "--only", "lbank_ws"], cwd=ROOT, capture_output=True, timeout=50, check=True)
+
+    runs = [run for run in json.loads(found.read_text())["feed"] if run["subject"] == "lbank_ws"]
+    assert [run["case"] for run in runs] == ["mix, plain", "mix, TLS"]
+    assert [run["flood"]["messages"] for run in runs] == [10_000, 10_000]
+    assert all(0 < run["pace"]["p50_us"] <= run["pace"]["p99_us"] <= run["pace"]["p999_us"] for run in runs)

@@ -19,15 +19,15 @@ class Tally:
 
     Args:
         phases: `pace:2000,flood:10000`: names and numbers of messages, in their order. The moments of the callbacks of
-            `pace` are told, too.
+            `pace` are told, too; nothing is kept of the others, so that memory does not grow with them.
     """
 
     def __init__(self, phases: str) -> None:
         named = [phase.split(":") for phase in phases.split(",")]
         self._phases = [(name, int(count)) for name, count in named]
         self._at_ns: dict[str, array[int]] = {"tick": array("q"), "trade": array("q"), "depth": array("q")}
-        self._told = dict.fromkeys(self._at_ns, 0)
         self._ticks, self._trades, self._depths = self._at_ns.values()
+        self._is_paced = self._phases[0][0] == "pace"
         self._last: dict[str, object] = {}
         self._count = self._base = 0
         self._mark = 1
@@ -38,7 +38,8 @@ class Tally:
 
     def tick(self, last: object) -> None:
         """Count a ticker by its last price."""
-        self._ticks.append(time.monotonic_ns())
+        if self._is_paced:
+            self._ticks.append(time.monotonic_ns())
         self._last["tick"] = last
         self._count += 1
         if self._count == self._mark:
@@ -46,7 +47,8 @@ class Tally:
 
     def trade(self, price: object) -> None:
         """Count a trade by its price."""
-        self._trades.append(time.monotonic_ns())
+        if self._is_paced:
+            self._trades.append(time.monotonic_ns())
         self._last["trade"] = price
         self._count += 1
         if self._count == self._mark:
@@ -54,7 +56,8 @@ class Tally:
 
     def depth(self, bid: object, ask: object) -> None:
         """Count a book by its best prices."""
-        self._depths.append(time.monotonic_ns())
+        if self._is_paced:
+            self._depths.append(time.monotonic_ns())
         self._last["depth"] = bid if ask else None
         self._count += 1
         if self._count == self._mark:
@@ -92,10 +95,12 @@ class Tally:
         if is_cut:
             told["is_cut"] = True
         if name == "pace":
-            told["at_ns"] = {kind: list(each[self._told[kind] :]) for kind, each in self._at_ns.items()}
-        self._told = {kind: len(each) for kind, each in self._at_ns.items()}
+            told["at_ns"] = {kind: list(each) for kind, each in self._at_ns.items()}
+            for each in self._at_ns.values():
+                del each[:]
         self._base, self._turn = self._count, self._turn + 1
         self._mark = self._base + 1 if self._turn < len(self._phases) else -1
+        self._is_paced = self._mark > 0 and self._phases[self._turn][0] == "pace"
         print(json.dumps(told), flush=True)
         if self._mark < 0:
             self.is_over.set()

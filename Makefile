@@ -1,4 +1,4 @@
-.PHONY: check check-peers check-slow test lint
+.PHONY: bench check check-peers check-slow test lint
 
 check:  ## what CI runs
 	bash .ci/run
@@ -19,3 +19,8 @@ check-peers:  ## other people's clients on the practice exchange; their pins sta
 	build/peers/bin/pip install -q -e '.[dev,peers]'
 	build/peers/bin/pip install -q --no-deps lbank-connector-python pycryptodome
 	build/peers/bin/python -m pytest -q tests/test_peers.py
+
+bench:  ## this library beside others; `make bench ARGS=--quick` takes a minute, all of it about an hour
+	python3 -m venv build/bench
+	build/bench/bin/pip install -q -e '.[bench]'
+	build/bench/bin/python benchmarks/feed.py --out build/bench/feed.json $(ARGS)

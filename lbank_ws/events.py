@@ -27,7 +27,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 @dataclass(slots=True)
 class Receipt:
-    """When a frame was read, and how the clocks stood; the events of a frame share one.
+    """When frames were read, and how the clocks stood; the events of what was read together share one.
 
     The session fills it in before anybody sees it; afterwards it does not change.
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import websocket
 
 from lbank_ws import LBankClient
 from lbank_ws.sandbox import Sandbox
@@ -51,6 +52,13 @@ class WebsocketsExchange(PlainExchange):
     def hang_up(self) -> None:
         """End every line politely, as LBank does now and then."""
         self.each(lambda line: line.close(1000))
+
+
+@pytest.fixture(params=["bulk", "plain"])
+def reader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let frames be read in bulk, and one by one as with a websocket-client that is not known."""
+    if request.param == "plain":
+        monkeypatch.setattr(websocket, "__version__", "0.0")
 
 
 @pytest.fixture(params=[BoxExchange, WebsocketsExchange], ids=["sandbox", "websockets"])

@@ -11,7 +11,7 @@ from lbank_ws import DecodeError, LBankClient, LBankError, Trade
 from lbank_ws.sandbox import Sandbox
 from tests.waiting import open_sockets, our_threads, wait_until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("reader")]
 
 PAIRS = ("btc_usdt", "eth_usdt")
 WANTED = {"ticker/btc_usdt", "depth/btc_usdt/20", "trade/btc_usdt", "trade/eth_usdt"}

@@ -28,6 +28,8 @@ from lbank_ws.wire import V2
 from tests.raw_server import RawServer, frame
 from tests.waiting import line_kinds, our_threads, wait_until
 
+pytestmark = pytest.mark.usefixtures("reader")
+
 TICK = frame(
     json.dumps({"tick": {"latest": 1.5}, "type": "tick", "pair": "btc_usdt", "SERVER": "V2"}).encode(),
 )

@@ -12,6 +12,8 @@ from lbank_ws import Cause, LBankClient
 from tests.plain_exchange import PlainExchange
 from tests.waiting import line_kinds, wait_until
 
+pytestmark = pytest.mark.usefixtures("reader")
+
 AUTHORITY = trustme.CA()
 
 

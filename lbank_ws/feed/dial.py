@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 from lbank_ws.causes import Cause
 from lbank_ws.errors import ConnectionLost
 from lbank_ws.feed.clock import Clock, Waker
+from lbank_ws.feed.secured import Secured
 from lbank_ws.feed.stream import Limits, Socket
 from lbank_ws.reach import proxy_at, verified_context
 
@@ -56,9 +57,7 @@ class Dialler:
         if self.proxy is not None:
             _ = self._proxy
 
-    def dial(
-        self, url: str, *, clock: Clock, waker: Waker, limits: Limits, is_stopping: Callable[[], bool]
-    ) -> socket.socket:
+    def dial(self, url: str, *, clock: Clock, waker: Waker, limits: Limits, is_stopping: Callable[[], bool]) -> Socket:
         """Give a connected, non-blocking socket, TLS included.
 
         Raises:
@@ -84,25 +83,18 @@ class Dialler:
         sock.setblocking(False)
         return sock
 
-    def _secured(self, sock: socket.socket, host: str, wait: _Wait, limits: Limits) -> socket.socket:
-        secured = self._context.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
-        try:
-            self._shake_hands(secured, wait, limits)
-        except BaseException:  # as above
-            secured.close()
-            raise
-        return secured
-
-    def _shake_hands(self, secured: ssl.SSLSocket, wait: _Wait, limits: Limits) -> None:
+    def _secured(self, sock: socket.socket, host: str, wait: _Wait, limits: Limits) -> Socket:
+        """Shake hands; give the socket as one that encrypts."""
+        secured = Secured(sock, self._context, host)
         deadline_s = wait.clock.now().s + limits.handshake_s
         while True:
             try:
                 secured.do_handshake()
-                return
+                return secured
             except ssl.SSLWantReadError:
-                ready = wait.until([secured], [], deadline_s)
-            except ssl.SSLWantWriteError:
-                ready = wait.until([], [secured], deadline_s)
+                ready = wait.until([sock], [], deadline_s)
+            except BlockingIOError:
+                ready = wait.until([], [sock], deadline_s)
             except ssl.SSLCertVerificationError as error:
                 raise ConnectionLost(Cause.TLS, f"the certificate is not trusted: {error.verify_message}") from None
             except OSError as error:

@@ -18,6 +18,7 @@ log = logging.getLogger("lbank_ws")
 _WHOLE_TEXT = 0x81  # the first byte of a text message in one frame, without extensions
 _CONTROL = 0x08  # opcodes from here on are pings, pongs and closes, which may stand between fragments
 _LAST = 0x80
+_TWO_BYTES = 126  # in place of a length: the length follows, in two bytes
 _KNOWN = re.compile(r"1\.9\.")
 
 
@@ -61,17 +62,18 @@ class Reader:
         found: list[bytes] = []
         end = len(buffer)
         self.is_short = False
-        while at + 2 <= end and buffer[at] == _WHOLE_TEXT and not self._is_in_fragments:
-            size = buffer[at + 1]
-            if size < 126:
-                begin = at + 2
-            elif size == 126 and at + 4 <= end:
+        while at < end and buffer[at] == _WHOLE_TEXT and not self._is_in_fragments:
+            begin = at + 2
+            size = buffer[at + 1] if begin <= end else 0
+            if size == _TWO_BYTES:
                 begin = at + 4
-                size = buffer[at + 2] << 8 | buffer[at + 3]
-            else:
-                break  # 64 KiB and more, masked, or not all there
-            if begin + size > end or size > self._most_bytes:
-                self.is_short = size <= self._most_bytes
+                size = buffer[at + 2] << 8 | buffer[at + 3] if begin <= end else 0
+            elif size > _TWO_BYTES:
+                break  # 64 KiB and more, or masked
+            if size > self._most_bytes:
+                break
+            if begin + size > end:
+                self.is_short = True
                 break
             at = begin + size
             found.append(buffer[begin:at])

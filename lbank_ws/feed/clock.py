@@ -6,15 +6,17 @@ Everything that waits for a socket or for time does it through a `Clock`, so tha
 from __future__ import annotations
 
 import contextlib
+import math
+import select
 import selectors
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta, timezone
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
-# A selector that costs no file descriptor of its own, where the platform has one.
-_Selector: type[selectors.BaseSelector] = getattr(selectors, "PollSelector", selectors.SelectSelector)
+# Costs no file descriptor of its own, and no more than a selector's few calls; where the platform has it.
+_POLL: Callable[[], Any] | None = getattr(select, "poll", None)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
@@ -62,13 +64,27 @@ class SystemClock:
 
     def wait(self, reading: Sequence[Waitable], writing: Sequence[Waitable], timeout_s: float) -> list[Waitable]:
         """Give those that can be read or written, as soon as there is one; empty when the time is over."""
-        with _Selector() as selector:
+        if _POLL is not None:
+            return _polled(_POLL(), reading, writing, timeout_s)
+        with selectors.SelectSelector() as selector:
             for waitable in reading:
                 selector.register(waitable, selectors.EVENT_READ)
             for waitable in writing:
                 selector.register(waitable, selectors.EVENT_WRITE)
             ready = selector.select(max(0.0, timeout_s))
             return [key.fileobj for key, _ in ready]  # type: ignore[misc]  # what was registered comes back
+
+
+def _polled(poll: Any, reading: Sequence[Waitable], writing: Sequence[Waitable], timeout_s: float) -> list[Waitable]:
+    waiting: dict[int, Waitable] = {}
+    for waitable in reading:
+        poll.register(fd := waitable.fileno(), select.POLLIN)
+        waiting[fd] = waitable
+    for waitable in writing:
+        poll.register(fd := waitable.fileno(), select.POLLOUT)
+        waiting[fd] = waitable
+    # Rounded up, else the last part of a millisecond would be waited for by going round and round.
+    return [waiting[fd] for fd, _ in poll.poll(math.ceil(max(0.0, timeout_s) * 1000))]
 
 
 class Waker:

@@ -41,7 +41,7 @@ class Owner(Protocol):
         """Time went by."""
 
     def until_s(self) -> float:
-        """Tell until when to wait for a frame, on the monotonic clock."""
+        """Tell until when to wait for a frame, on the monotonic clock, as `ticked` found out."""
 
     def is_open(self) -> bool:
         """Tell whether this connection is still wanted."""
@@ -95,6 +95,7 @@ class Connection:
         try:
             self._act(self._owner.opened())
             while self._owner.is_open():
+                self._act(self._owner.ticked())
                 if self._stream.ready(self._owner.until_s()):
                     texts = self._stream.texts() if self._is_bulky else ()
                     if texts:
@@ -103,7 +104,6 @@ class Connection:
                         self._hand_in()
                     else:
                         return
-                self._act(self._owner.ticked())
             self._say_goodbye()
         except ConnectionLost as loss:
             self._end(loss)

@@ -76,7 +76,8 @@ class Dispatch:
         self._logbook = logbook
         self._slow_after_s = slow_after_s
         self._lock = threading.Lock()
-        self._has_come = threading.Condition(self._lock)
+        self._has_come = threading.Lock()  # taken, but for a moment after each time that the thread was idle
+        self._has_come.acquire()
         self._is_idle = False
         self._has_stopped = False
         self._backlog = Backlog(limit, checked_policies(policies))
@@ -210,7 +211,7 @@ class Dispatch:
     def _wake(self) -> None:
         if self._is_idle:
             self._is_idle = False
-            self._has_come.notify()
+            self._has_come.release()
 
     def _run(self) -> None:
         count = 1
@@ -241,12 +242,14 @@ class Dispatch:
 
     def _next(self, count: int) -> list[tuple[Topic | None, Content]]:
         """Wait for what comes next, and give so many of it at most; empty when there is nothing more to come."""
-        with self._lock:
-            while not (items := self._backlog.take_some(count)) and not self._has_stopped:
+        while True:
+            with self._lock:
+                items = self._backlog.take_some(count)
+                self._in_hand = len(items)
+                if items or self._has_stopped:
+                    return items
                 self._is_idle = True
-                self._has_come.wait()
-            self._in_hand = len(items)
-            return items
+            self._has_come.acquire()
 
     def _report_dropped(self) -> None:
         dropped = self._backlog.dropped  # read once: the socket threads go on counting

@@ -29,6 +29,7 @@ from lbank_ws.feed.stream import Limits, Stream
 log = logging.getLogger("lbank_ws")
 
 _LONGEST_WAIT_S = 60.0
+_NOTHING = Reaction()
 
 _Answer = TypeVar("_Answer")
 
@@ -79,6 +80,7 @@ class Line:
         self._opened_s: float | None = None  # when this connection opened
         self._has_heard = False  # it brought a frame
         self._has_worked = False
+        self._due_s = 0.0  # when the session has something to do, as far as was known last
         self._lock = threading.Lock()
         self._waker = Waker()
         # A daemon, so that a name look-up that hangs cannot keep a finished program alive.
@@ -241,11 +243,14 @@ class Line:
             if now_s - self._opened_s >= self._dials.healthy_s:
                 self._has_worked = True
                 self._dials.worked(self._url, now_s)
-        return self._decide(lambda session, now: session.tick(now))
+        now = self._clock.now()
+        with self._lock:
+            self._due_s = min(self._session.due_s(), now.s + _LONGEST_WAIT_S)
+        return self._decide(lambda session, now: session.tick(now), now) if now.s >= self._due_s else _NOTHING
 
     def until_s(self) -> float:
-        """Tell until when to wait for a frame, on the monotonic clock."""
-        return self._clock.now().s + self._left_s()
+        """Tell until when to wait for a frame, on the monotonic clock; whoever makes it earlier wakes the line."""
+        return self._due_s
 
     def is_open(self) -> bool:
         """Tell whether the session still wants this line."""

@@ -22,6 +22,7 @@ from lbank_ws.feed.fastread import Reader
 from lbank_ws.quoting import quoted
 
 _CHUNK = 65536
+_MUCH = _CHUNK // 4
 _STATUS = re.compile(rb"HTTP/1\.[01] ([0-9]{3})(?: ([^\r\n]*))?\r?\n")
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
 _RETRY_AFTER = re.compile(rb"(?im)^retry-after:[ \t]*([0-9]{1,6})[ \t]*\r?$")
@@ -97,6 +98,7 @@ class Stream:
         self._is_stopping = is_stopping
         self._buffer = b""
         self._read_to = 0
+        self._is_more_likely = True  # so much came last time that more may have come meanwhile
         self._reader = Reader(limits.message_bytes)
         self._is_open = False
         self._is_broken = False
@@ -112,9 +114,10 @@ class Stream:
         Raises:
             ConnectionLost: The peer ended TCP.
         """
-        if self._read_to == len(self._buffer) and not self._take():
-            self._clock.wait([self._sock, self._waker], [], until_s - self._clock.now().s)
-            self._waker.calm()
+        if self._read_to == len(self._buffer) and not (self._is_more_likely and self._take()):
+            ready = self._clock.wait([self._sock, self._waker], [], until_s - self._clock.now().s)
+            if self._waker in ready:
+                self._waker.calm()
             if not self._take():
                 return False
         self._deadline_s = self._clock.now().s + self._limits.message_s
@@ -218,6 +221,7 @@ class Stream:
             raise self._lost(Cause.BROKEN, "the exchange ended the connection without a close frame")
         self._buffer = chunk
         self._read_to = 0
+        self._is_more_likely = len(chunk) > _MUCH
         return True
 
     def _pause(self, *, writing: bool, deadline_s: float, doing: str) -> None:

@@ -7,7 +7,7 @@ moments are aware UTC. Nothing is decided here; `wire/` makes the market events,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
@@ -258,11 +258,6 @@ class Kline(MarketEvent):
 
 
 Event = Ticker | Depth | Trade | Kline
-
-
-def setters(kind: type, *slots: str) -> list[Callable[[object, object], None]]:
-    """Give functions that fill slots of new events, which are frozen from then on; for `wire/`, which makes them."""
-    return [getattr(kind, slot).__set__ for slot in slots]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
+if os.environ.get("LBANK_WS_FAST") == "0":
+    sys.modules["msgspec"] = None  # type: ignore[assignment]  # as if the extra `fast` were not installed
+
 from lbank_ws import LBankClient
 from lbank_ws.events import Depth, Ticker, Trade
 from subjects import Feed

@@ -5,15 +5,16 @@ Source of every shape: docs/reference/wire.md, "V2", and the messages in tests/s
 
 from __future__ import annotations
 
+import importlib
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from lbank_ws.channels import Channel, Topic
 from lbank_ws.errors import DecodeError
-from lbank_ws.events import Depth, Kline, MarketEvent, Receipt, Ticker, Trade, setters
+from lbank_ws.events import Kline, Receipt, Ticker, Trade
 from lbank_ws.quoting import quoted
-from lbank_ws.wire import values
+from lbank_ws.wire import making, values
 from lbank_ws.wire.levels import Levels, parsed_book
 from lbank_ws.wire.messages import Denial, Ignored, Message, Ping, Pong, Push, Reply
 from lbank_ws.wire.values import BadValueError, member
@@ -25,26 +26,15 @@ _REPLY_BAR = ("open", "high", "low", "close", "volume", "turnover", "count")
 _UNKNOWN_PAIRS = re.compile(r"Invalid order pairs:\s*\[([^\]]*)\]")
 
 
-# Events are filled slot by slot: the `__init__` of a frozen dataclass takes twice as long, and this is done for every
-# push. Moments stay numbers until they are looked at.
-_new = object.__new__
-_receipt, _raw, _sent_ms, _traded_ms = setters(MarketEvent, "receipt", "raw", "_sent_ms", "_traded_ms")
-(
-    _ticker_last,
-    _ticker_high,
-    _ticker_low,
-    _ticker_volume,
-    _ticker_turnover,
-    _ticker_change_pct,
-    _ticker_side,
-) = setters(Ticker, "last", "high", "low", "volume", "turnover", "change_pct", "side")
-_depth_bids, _depth_asks, _depth_levels, _depth_node, _depth_fault = setters(
-    Depth, "bids", "asks", "levels", "node", "fault"
-)
-_trade_price, _trade_amount, _trade_value, _trade_side, _trade_order_type = setters(
-    Trade, "price", "amount", "value", "side", "order_type"
-)
-_SET_PAIR = {kind: setters(kind, "pair")[0] for kind in (Ticker, Depth, Trade)}
+def _quick_reader() -> Callable[[str, Receipt], Ticker | Trade | None] | None:
+    """Give what the extra `fast` reads with, or None without it."""
+    try:
+        return importlib.import_module("lbank_ws.wire.quick").read  # type: ignore[no-any-return]  # it is that
+    except ImportError:
+        return None
+
+
+_quick = _quick_reader()
 
 
 class V2:
@@ -87,6 +77,8 @@ class V2:
 
     def decode(self, frame: str, receipt: Receipt) -> Message:
         """Read one frame; raises `DecodeError` and nothing else."""
+        if _quick is not None and (event := _quick(frame, receipt)) is not None:
+            return Push((event,))
         fields = (parsed_book(frame) if len(frame) > _SHORT else None) or values.parsed(frame)
         try:
             kind = fields.get("type")
@@ -129,15 +121,17 @@ def _control(fields: Mapping[str, object], frame: str) -> Message:
 
 def _tick(fields: Mapping[str, object], frame: str, receipt: Receipt) -> Message:
     tick = values.mapping(member(fields, "tick"), "tick")
-    event = _new(Ticker)
-    _ticker_last(event, values.price(member(tick, "latest"), "latest"))
-    _ticker_high(event, values.figure_or_none(tick, "high"))
-    _ticker_low(event, values.figure_or_none(tick, "low"))
-    _ticker_volume(event, values.figure_or_none(tick, "vol"))
-    _ticker_turnover(event, values.figure_or_none(tick, "turnover"))
-    _ticker_change_pct(event, values.figure_or_none(tick, "change"))
-    _ticker_side(event, values.side_or_none(tick.get("dir")))
-    return _push(event, fields, frame, receipt)
+    event = making.ticker(
+        _sent(fields, frame, receipt),
+        values.price(member(tick, "latest"), "latest"),
+        values.figure(tick.get("high"), "high"),
+        values.figure(tick.get("low"), "low"),
+        values.figure(tick.get("vol"), "vol"),
+        values.figure(tick.get("turnover"), "turnover"),
+        values.figure(tick.get("change"), "change"),
+        values.side_or_none(tick.get("dir")),
+    )
+    return Push((event,))
 
 
 def _depth(fields: Mapping[str, object], frame: str, receipt: Receipt) -> Message:
@@ -145,14 +139,14 @@ def _depth(fields: Mapping[str, object], frame: str, receipt: Receipt) -> Messag
     is_push = "depth" in fields
     book = values.mapping(fields["depth"], "depth") if is_push else fields
     count = fields.get("count")
-    event = _new(Depth)
-    _depth_bids(event, _side(book, "bids", frame))
-    _depth_asks(event, _side(book, "asks", frame))
-    _depth_levels(event, None if count is None else values.whole(count, "count"))
-    _depth_node(event, values.word(fields.get("s")))
-    _depth_fault(event, None)
-    push = _push(event, fields, frame, receipt)
-    return push if is_push else Reply(Channel.DEPTH, event.pair, push.events)
+    event = making.depth(
+        _sent(fields, frame, receipt),
+        _side(book, "bids", frame),
+        _side(book, "asks", frame),
+        None if count is None else values.whole(count, "count"),
+        values.word(fields.get("s")),
+    )
+    return Push((event,)) if is_push else Reply(Channel.DEPTH, event.pair, (event,))
 
 
 def _side(book: Mapping[str, object], key: str, frame: str) -> Levels:
@@ -164,25 +158,20 @@ def _trade(fields: Mapping[str, object], frame: str, receipt: Receipt) -> Messag
     if "trades" in fields:
         return _past_trades(fields, frame, receipt)
     trade = values.mapping(member(fields, "trade"), "trade")
-    side, order_type = values.direction(member(trade, "direction"))
-    event = _new(Trade)
-    _trade_price(event, values.price(member(trade, "price"), "price"))
-    _trade_amount(event, values.price(member(trade, "volume"), "volume"))
-    _trade_value(event, values.figure_or_none(trade, "amount"))
-    _trade_side(event, side)
-    _trade_order_type(event, order_type)
-    _traded_ms(event, values.utc8_ms(member(trade, "TS"), "trade.TS"))
-    return _push(event, fields, frame, receipt)
-
-
-def _push(event: Ticker | Depth | Trade, fields: Mapping[str, object], frame: str, receipt: Receipt) -> Push:
-    """Fill in what all events have."""
-    _SET_PAIR[type(event)](event, values.pair_name(member(fields, "pair")))
-    moment = fields.get("TS")
-    _sent_ms(event, None if moment is None else values.utc8_ms(moment, "TS"))
-    _receipt(event, receipt)
-    _raw(event, frame)
+    event = making.trade(
+        _sent(fields, frame, receipt),
+        values.price(member(trade, "price"), "price"),
+        values.price(member(trade, "volume"), "volume"),
+        values.figure(trade.get("amount"), "amount"),
+        values.direction(member(trade, "direction")),
+        values.utc8_ms(member(trade, "TS"), "trade.TS"),
+    )
     return Push((event,))
+
+
+def _sent(fields: Mapping[str, object], frame: str, receipt: Receipt) -> making.Sent:
+    pair, moment = member(fields, "pair"), fields.get("TS")
+    return making.Sent(values.pair_name(pair), None if moment is None else values.utc8_ms(moment, "TS"), receipt, frame)
 
 
 def _past_trades(fields: Mapping[str, object], frame: str, receipt: Receipt) -> Message:

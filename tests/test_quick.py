@@ -1,0 +1,126 @@
+"""With the extra `fast` and without it, the same frames mean the same."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lbank_ws.errors import DecodeError
+from lbank_ws.events import Receipt
+from lbank_ws.wire import V2, v2
+from tests.samples import samples
+
+quick = pytest.importorskip("lbank_ws.wire.quick", reason="msgspec is not installed: pip install 'lbank-ws[fast]'")
+
+RECEIPT = Receipt(1, 0.0)
+TICK = {"tick": {"latest": 1.5}, "type": "tick", "pair": "btc_usdt", "TS": "2026-11-26T15:00:00.123"}
+TRADE = {
+    "trade": {"price": 1.5, "volume": 2, "direction": "buy", "TS": "2026-11-26T15:00:00.100"},
+    "type": "trade",
+    "pair": "btc_usdt",
+    "TS": "2026-11-26T15:00:00.123",
+}
+
+
+def meaning(frame: str) -> object:
+    """Give what a frame means, or what is wrong with it, down to the digits and the moments."""
+    try:
+        message = V2().decode(frame, RECEIPT)
+    except DecodeError as error:
+        return str(error)
+    events = getattr(message, "events", ())
+    return repr(message), [(event, event.exchange_at, getattr(event, "traded_at", None)) for event in events]
+
+
+def same(frame: str) -> None:
+    """Check that both ways of reading give the same."""
+    usual = v2._quick
+    try:
+        v2._quick = quick.read
+        fast = meaning(frame)
+        v2._quick = None
+        assert fast == meaning(frame), frame
+    finally:
+        v2._quick = usual
+
+
+NUMBERS = st.one_of(
+    st.decimals(allow_nan=False, allow_infinity=False, places=8, min_value=-10, max_value=10**9).map(str),
+    st.sampled_from(
+        ["0", "-0", "0.0", "1E5", "2.5046901191E8", "4.0E-5", "1e61", "1e-61", "-1", "12345678901234567890.123456789"],
+    ),
+    st.sampled_from(
+        ["1" * 40, "0." + "1" * 300, '"7.5"', '"1_0"', '" 1"', '"NaN"', '"x"', "null", "true", "[1]", "{}", "NaN"]
+    ),
+)
+WORDS = st.sampled_from(['"buy"', '"sell_market"', '"BUY"', '"hold"', "null", "1", '"b\\u0075y"', '"é"', "[]"])
+MOMENTS = st.sampled_from(
+    [
+        '"2026-11-26T15:00:00.123"',
+        '"2026-11-26T15:00:00"',
+        '"2026-11-26 15:00:00.1"',
+        '"2026-02-30T00:00:00.000"',
+        '"2026-11-26T15:00:00.12x"',
+        '"2026-11-26T15:00:00.123Z"',
+        "1700000000",
+        "null",
+        '""',
+    ]
+)
+EXTRAS = st.sampled_from(
+    [
+        "",
+        ',"to_cny":7.1',
+        ',"x":"y"',
+        ',"latest":3',
+        ',"price":3',
+        ',"x":{"a":"b"}',
+        ',"dir":"sell"',
+        ',"dir":1',
+        ',"\ud800":1',
+    ]
+)
+FORMS = st.sampled_from([lambda text: text, lambda text: text.replace(":", ": "), lambda text: f" {text}\n"])
+
+
+@settings(max_examples=600)
+@given(number=NUMBERS, high=NUMBERS, side=WORDS, moment=MOMENTS, extra=EXTRAS, form=FORMS)
+def test_ticker_means_the_same_both_ways(number, high, side, moment, extra, form):
+    """Whoever installs an extra for speed must not get other prices for it."""
+    frame = (
+        f'{{"SERVER":"V2","tick":{{"latest":{number},"high":{high},"dir":{side}{extra}}},'
+        f'"type":"tick","pair":"btc_usdt","TS":{moment}}}'
+    )
+
+    same(form(frame))
+
+
+@settings(max_examples=600)
+@given(price=NUMBERS, volume=NUMBERS, side=WORDS, moment=MOMENTS, extra=EXTRAS, form=FORMS)
+def test_trade_means_the_same_both_ways(price, volume, side, moment, extra, form):
+    """As above."""
+    frame = (
+        f'{{"trade":{{"volume":{volume},"price":{price},"direction":{side},"TS":{moment}{extra}}},'
+        f'"type":"trade","pair":"btc_usdt","TS":"2026-11-26T15:00:00.123"}}'
+    )
+
+    same(form(frame))
+
+
+@pytest.mark.parametrize("seen", [seen for seen in samples("v2") if seen.direction == "in"], ids=str)
+def test_sample_means_the_same_both_ways(seen):
+    """All that is known of the live exchange."""
+    same(seen.frame)
+
+
+@pytest.mark.parametrize("content", [TICK, TRADE], ids=["ticker", "trade"])
+def test_usual_push_is_read_quickly(content):
+    """Else the extra would be of no use, and nobody would notice."""
+    event = quick.read(json.dumps(content, separators=(",", ":")), RECEIPT)
+
+    assert event is not None
+    assert Decimal("1.5") in (getattr(event, "last", None), getattr(event, "price", None))

@@ -118,9 +118,9 @@ def test_twelve_lines_never_dial_in_a_burst(box):
             wait_until(lambda: len(dials) >= 24)
             wait_until(lambda: len(subscribed(many)) == 12)
 
-    # A thread that wakes late brings one dial nearer to the next; not a row of them.
+    # A thread that wakes late, on a busy machine, brings its dial nearer to the next ones; a burst brings all together.
     for at in range(len(dials) - 5):
-        assert dials[at + 5] - dials[at] >= 5 * APART_S - 0.05
+        assert dials[at + 5] - dials[at] >= 5 * APART_S - 0.2
 
 
 # What rides where.

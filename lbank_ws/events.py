@@ -18,6 +18,7 @@ from lbank_ws.channels import Channel, Topic
 from lbank_ws.errors import ConnectionLost, SubscriptionRefused
 
 Side = Literal["buy", "sell"]
+Source = Literal["live", "backfill"]
 Kind = Literal["opened", "lost", "failed", "reconnected", "moved", "live", "stale", "refused"]
 
 LATE_AFTER_S = 3.0
@@ -49,12 +50,14 @@ class MarketEvent:
     Attributes:
         exchange_at: When the exchange says it was sent, or None where the frame names no time.
         receipt: When it was read from the socket, and how the clocks stood.
-        raw: The whole frame as text.
+        raw: The whole frame as text; empty where it was fetched over REST.
+        source: `live` when it was pushed, `backfill` when it was fetched to fill a gap.
     """
 
     exchange_at: datetime | None = None
     receipt: Receipt = field(default_factory=Receipt, hash=False, repr=False)
     raw: str = field(default="", repr=False)
+    source: Source = "live"
 
     @property
     def received_ns(self) -> int:
@@ -209,6 +212,8 @@ class Kline(MarketEvent):
         volume: In the base currency.
         turnover: In the quote currency, or None where the exchange did not say.
         trades: How many, or None likewise.
+        closed: Whether the next bar has started; what it says then is the newest that came of it.
+        fault: Why it cannot be a bar, or None for a good one.
     """
 
     channel: ClassVar[Channel] = Channel.KLINE
@@ -223,6 +228,8 @@ class Kline(MarketEvent):
     volume: Decimal
     turnover: Decimal | None = None
     trades: int | None = None
+    closed: bool = False
+    fault: Flaw | None = None
 
 
 Event = Ticker | Depth | Trade | Kline
@@ -263,11 +270,14 @@ class Gap:
 
     Attributes:
         topic: Which subscription.
-        started_at: When the first event that is missing was received, on this machine's clock.
-        ended_at: When the last one was.
+        started_at: Where it begins, on this machine's clock: when the last good push came, or, with `slow callback`,
+            the first event that is missing.
+        ended_at: When data came again, or, with `slow callback`, the last event that is missing; None while it is open.
         cause: Why they are missing.
         missed: How many events are missing; None where that is not known.
         filled: How many of them were fetched afterwards; None while that is not decided.
+        missing_before: Until when data is missing all the same, on the exchange's clock; None where nothing is, as far
+            as is known, and while the gap is open.
     """
 
     topic: Topic
@@ -276,6 +286,7 @@ class Gap:
     cause: GapCause
     missed: int | None = None
     filled: int | None = None
+    missing_before: datetime | None = None
 
     @property
     def pair(self) -> str:

@@ -28,6 +28,7 @@ DECIDING = (
     "feed.backlog",
     "feed.incoming",
     "feed.listing",
+    "feed.merging",
     "feed.offset",
     "feed.outgoing",
     "feed.placement",

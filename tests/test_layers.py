@@ -26,6 +26,7 @@ DECIDING = (
     "feed.books",
     "feed.ages",
     "feed.backlog",
+    "feed.bars",
     "feed.incoming",
     "feed.listing",
     "feed.merging",

@@ -27,6 +27,7 @@ DECIDING = (
     "feed.ages",
     "feed.backlog",
     "feed.bars",
+    "feed.gaps",
     "feed.incoming",
     "feed.listing",
     "feed.merging",

@@ -25,6 +25,9 @@ DECIDING = (
     "feed.freshness",
     "feed.books",
     "feed.ages",
+    "feed.asking",
+    "feed.backfill",
+    "feed.bar_fill",
     "feed.backlog",
     "feed.bars",
     "feed.gaps",
@@ -35,6 +38,7 @@ DECIDING = (
     "feed.outgoing",
     "feed.placement",
     "feed.reaction",
+    "feed.trade_fill",
     "feed.vigil",
 )
 
@@ -57,7 +61,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "settings": ("errors", "quoting", "wire"),
     "wire": (*VOCABULARY, "signer", "wire"),
     "feed": (*VOCABULARY, "version", "reach", "wire", "feed"),
-    "feed.backfill": (*VOCABULARY, "version", "wire", "feed", "trading.rest"),
+    # What fetches; what is fetched is decided in feed.backfill.
+    "feed.fetching": (*VOCABULARY, "version", "wire", "feed", "trading.rest"),
     # A Moment is a pair of numbers; the clocks themselves stay out of reach.
     **dict.fromkeys(DECIDING, (*VOCABULARY, "wire", *DECIDING, "feed.clock.Moment")),
     "trading": (*VOCABULARY, "reach", "signer", "settings", "wire", "trading"),
@@ -227,6 +232,7 @@ def test_the_modules_are_found():
         ("feed.subscriptions", "from threading import Lock", "decides, and imports threading"),
         ("feed.backoff", "import socket as wire", "decides, and imports socket"),
         ("feed.books", "import ssl", "decides, and imports ssl"),
+        ("feed.backfill", "from lbank_ws.trading.rest import Rest", "imports lbank_ws.trading.rest.Rest"),
         ("feed.dispatch", "import websocket", "imports websocket"),
         ("client", "from websocket import WebSocketApp", "imports websocket"),
         ("feed.dispatch", "import random", "imports random"),
@@ -260,7 +266,7 @@ def test_the_checker_sees(name: str, source: str, breach: str):
         ("feed.session", "from lbank_ws.feed.clock import Moment\nimport math"),
         ("feed.connection", "import websocket"),
         ("feed.line", "import threading\nthreading.Thread()"),
-        ("feed.backfill", "from lbank_ws.trading.rest import Rest"),
+        ("feed.fetching", "from lbank_ws.trading.rest import Rest"),
         ("cli.watch", "import lbank_ws, os, sys\nfrom lbank_ws import LBankClient\nprint(os.environ)\nsys.exit(1)"),
         ("cli.verbs", "import importlib\nimportlib.import_module(name)"),
         ("__main__", "import sys\nfrom lbank_ws.cli import main\nsys.exit(main())"),

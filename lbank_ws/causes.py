@@ -40,6 +40,7 @@ class Flaw(str, Enum):
     REFUSED = "refused"  # the exchange refused the subscription
     FROZEN = "frozen"  # the pushes repeat the past
     SILENT = "silent"  # pushes stay away
+    IMPOSSIBLE = "impossible"  # a bar whose highest price is not the highest, or whose lowest is not the lowest
 
     def __str__(self) -> str:
         return str(self.value)
@@ -49,6 +50,20 @@ class GapCause(str, Enum):
     """Why data is missing."""
 
     SLOW_CALLBACK = "slow callback"  # the queue of the callbacks was full
+    LINE_LOST = "line lost"  # the line dropped
+    FROZEN = "frozen"  # the line was cut because the subscription repeated the past
+    SILENT = "silent"  # the line was cut because nothing came
+    LATE = "late"  # the line was cut because what came was old
+    STOPPED = "stopped"  # nobody listened between two runs
+    SKIPPED = "skipped"  # the exchange pushed a bar, and not the one before it
 
     def __str__(self) -> str:
         return str(self.value)
+
+    @classmethod
+    def of(cls, cause: Cause) -> GapCause:
+        """Give what the loss of a line means for its subscriptions."""
+        return _GAPS.get(cause, cls.LINE_LOST)
+
+
+_GAPS = {Cause.FROZEN: GapCause.FROZEN, Cause.SILENT: GapCause.SILENT, Cause.LATE: GapCause.LATE}

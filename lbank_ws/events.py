@@ -18,6 +18,7 @@ from lbank_ws.channels import Channel, Topic
 from lbank_ws.errors import ConnectionLost, SubscriptionRefused
 
 Side = Literal["buy", "sell"]
+Source = Literal["live", "backfill"]
 Kind = Literal["opened", "lost", "failed", "reconnected", "moved", "live", "stale", "refused"]
 
 LATE_AFTER_S = 3.0
@@ -45,7 +46,7 @@ class Receipt:
 class _Sent:
     """Moments of an event in milliseconds of Unix time; a `datetime` is made of one when it is looked at.
 
-    Either is made of the other at the first look, in a slot that is empty until then.
+    Either is made of the other at the first look, in a slot that is empty until then. So is the usual `source`.
     """
 
     __slots__ = ("_sent_ms", "_traded_ms")
@@ -58,6 +59,8 @@ class _Sent:
         def __getattr__(self, name):
             if name == "exchange_at":
                 value = None if self._sent_ms is None else _EPOCH + timedelta(milliseconds=self._sent_ms)
+            elif name == "source":
+                value = "live"
             elif name == "traded_at":
                 value = _EPOCH + timedelta(milliseconds=self._traded_ms)
             elif name == "_sent_ms":
@@ -75,12 +78,14 @@ class MarketEvent(_Sent):
     Attributes:
         exchange_at: When the exchange says it was sent, or None where the frame names no time.
         receipt: When it was read from the socket, and how the clocks stood.
-        raw: The whole frame as text.
+        raw: The whole frame as text; empty where it was fetched over REST.
+        source: `live` when it was pushed, `backfill` when it was fetched to fill a gap.
     """
 
     exchange_at: datetime | None = None
     receipt: Receipt = field(default_factory=Receipt, hash=False, repr=False)
     raw: str = field(default="", repr=False)
+    source: Source = "live"
 
     @property
     def received_ns(self) -> int:
@@ -241,6 +246,8 @@ class Kline(MarketEvent):
         volume: In the base currency.
         turnover: In the quote currency, or None where the exchange did not say.
         trades: How many, or None likewise.
+        closed: Whether the next bar has started; what it says then is the newest that came of it.
+        fault: Why it cannot be a bar, or None for a good one.
     """
 
     channel: ClassVar[Channel] = Channel.KLINE
@@ -255,6 +262,8 @@ class Kline(MarketEvent):
     volume: Decimal
     turnover: Decimal | None = None
     trades: int | None = None
+    closed: bool = False
+    fault: Flaw | None = None
 
 
 Event = Ticker | Depth | Trade | Kline
@@ -295,11 +304,14 @@ class Gap:
 
     Attributes:
         topic: Which subscription.
-        started_at: When the first event that is missing was received, on this machine's clock.
-        ended_at: When the last one was.
+        started_at: Where it begins, on this machine's clock: when the last good push came, or, with `slow callback`,
+            the first event that is missing.
+        ended_at: When data came again, or, with `slow callback`, the last event that is missing; None while it is open.
         cause: Why they are missing.
         missed: How many events are missing; None where that is not known.
         filled: How many of them were fetched afterwards; None while that is not decided.
+        missing_before: Until when data is missing all the same, on the exchange's clock; None where nothing is, as far
+            as is known, and while the gap is open.
     """
 
     topic: Topic
@@ -308,6 +320,7 @@ class Gap:
     cause: GapCause
     missed: int | None = None
     filled: int | None = None
+    missing_before: datetime | None = None
 
     @property
     def pair(self) -> str:

@@ -19,6 +19,9 @@ from lbank_ws.reach import proxy_at, verified_context
 
 if TYPE_CHECKING:
     import requests
+    import urllib3
+
+_LONGEST_PAUSE_S = 0.2  # between two tries of one call
 
 
 class Route:
@@ -48,6 +51,25 @@ class Route:
         if left_s <= 0:
             raise TimeoutError
         return left_s
+
+    def retries(self, repeats: int) -> urllib3.Retry:
+        """Give how often a request is sent again when its connection breaks; only reads of the past are.
+
+        What has a status is an answer, whichever it is: urllib3 would read the body of a bad one without end before it
+        tried again. A dial that fails has tried every address. The deadline of the call is that of all its tries.
+        """
+        import urllib3
+
+        return urllib3.Retry(
+            repeats,
+            read=repeats or False,
+            redirect=0,
+            status=0,
+            allowed_methods={"GET"},
+            backoff_factor=0.05,
+            backoff_max=_LONGEST_PAUSE_S,
+            respect_retry_after_header=False,
+        )
 
     def connected(self, host: str, port: int) -> socket.socket:
         """Give a connected socket whose TLS handshake has what is left of the time."""

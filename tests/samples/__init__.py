@@ -25,6 +25,7 @@ from lbank_ws.channels import Channel, Topic
 from lbank_ws.events import Event
 
 _HERE = Path(__file__).parent
+_OURS = ("raw", "receipt", "source", "closed")  # what no frame says
 
 
 class Sample(NamedTuple):
@@ -72,7 +73,7 @@ def described(event: Event) -> dict[str, object]:
     told = {one.name: _described(getattr(event, one.name)) for one in fields(event)}
     return {
         "event": type(event).__name__,
-        **{name: value for name, value in told.items() if value is not None and name not in ("raw", "receipt")},
+        **{name: value for name, value in told.items() if value is not None and name not in _OURS},
     }
 
 

@@ -1,0 +1,31 @@
+"""What fills the holes of a subscription, and by which ways.
+
+Decided here: which channels are filled, and which way is the better one for each. How it is done is decided in
+`trade_fill.py` and `bar_fill.py`. A ticker and a book need none of this: their first push is the state.
+"""
+
+from __future__ import annotations
+
+from lbank_ws.channels import Channel, Topic
+from lbank_ws.feed.asking import By, Fill, FillHabits
+from lbank_ws.feed.bar_fill import BarFill
+from lbank_ws.feed.trade_fill import TradeFill
+
+
+def fill_for(topic: Topic, *, has_requests: bool, has_rest: bool, habits: FillHabits | None = None) -> Fill | None:
+    """Give what fills the holes of a topic; None for a ticker and a book, whose first push is the state.
+
+    Args:
+        topic: Which one.
+        has_requests: Whether the dialect can ask once.
+        has_rest: Whether the REST interface is known.
+        habits: How it is done.
+    """
+    can: dict[By, bool] = {"request": has_requests, "rest": has_rest}
+    if topic.channel is Channel.TRADE:
+        return TradeFill(topic, [way for way in ("rest", "request") if can[way]], habits)
+    if topic.channel is Channel.KLINE:
+        # Bars of a year are known to requests only.
+        can["rest"] = has_rest and topic.interval != "year"
+        return BarFill(topic, [way for way in ("request", "rest") if can[way]], habits)
+    return None

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import Enum
+from functools import partial
 from types import TracebackType
 from urllib.parse import urlsplit
 
@@ -22,6 +23,7 @@ from lbank_ws.feed.clock import Clock, SystemClock
 from lbank_ws.feed.dial import Connect, Dialler
 from lbank_ws.feed.dials import Dials
 from lbank_ws.feed.dispatch import Dispatch
+from lbank_ws.feed.fetching import Fetching
 from lbank_ws.feed.hosts import Hosts
 from lbank_ws.feed.line import Line
 from lbank_ws.feed.listing import Listing
@@ -31,6 +33,7 @@ from lbank_ws.feed.placement import Placement
 from lbank_ws.feed.pool import Pool
 from lbank_ws.feed.reaction import Habits
 from lbank_ws.feed.recorder import Recorder
+from lbank_ws.feed.resume import ResumeFile
 from lbank_ws.feed.session import Session
 from lbank_ws.feed.states import State
 from lbank_ws.knowing import Knowing
@@ -80,6 +83,9 @@ class LBankClient(Knowing):
         queue_events: How many events may wait for callbacks.
         policies: What is done with the events of a channel while callbacks are behind: `{"ticker": "keep"}`; see
             docs/howto/slow-callbacks.md.
+        backfill: Fetch missed trades and bars over REST; see `on_gap` and docs/howto/gaps.md.
+        resume: A small file that keeps how far each subscription had come, so that the next run begins with the hole
+            since this one; None for none.
         record: A file that keeps every frame of both directions, credentials and IP addresses masked; one that is a
             recording already is continued. `.gz` packs it, `.zst` too and needs the extra `record`.
         connect: Makes connected sockets, for simulations; see `feed.dial.Connect`.
@@ -113,6 +119,8 @@ class LBankClient(Knowing):
         subscriptions_a_line: int = 10,
         queue_events: int = QUEUE_EVENTS,
         policies: Mapping[str, str] | None = None,
+        backfill: bool = True,
+        resume: str | os.PathLike[str] | None = None,
         record: str | os.PathLike[str] | None = None,
         connect: Connect | None = None,
         clock: Clock | None = None,
@@ -154,7 +162,7 @@ class LBankClient(Knowing):
             return Line(
                 session,
                 dials,
-                self._dispatch.put,
+                partial(self._fetching.take, number),
                 connect=dial,
                 clock=self._clock,
                 logbook=logbook,
@@ -162,10 +170,20 @@ class LBankClient(Knowing):
                 on_end=on_end,
             )
 
-        self._pool = Pool(line, Placement(depth_pairs_a_line, subscriptions_a_line))
         asked = self.rest_url or (DEFAULT_URLS[0] if urls == spoken.urls else None)
-        rest = None if asked is None else Rest(asked, ca_file=ca_file, proxy=proxy, timeout_s=REST_TIMEOUT_S)
-        self._caretaker = Caretaker(offset, listing, self._clock, self._pool.look, rest)
+
+        def rest() -> Rest | None:
+            return None if asked is None else Rest(asked, ca_file=ca_file, proxy=proxy, timeout_s=REST_TIMEOUT_S)
+
+        self._fetching = Fetching(
+            self._dispatch.put,
+            lambda number: self._pool.topics_of(number),
+            self._clock,
+            rest() if backfill else None,
+            None if resume is None else ResumeFile(resume),
+        )
+        self._pool = Pool(line, Placement(depth_pairs_a_line, subscriptions_a_line))
+        self._caretaker = Caretaker(offset, listing, self._clock, self._pool.look, rest())
         self._lock = threading.Lock()
         self._has_started = False
 
@@ -211,6 +229,7 @@ class LBankClient(Knowing):
             self._has_started = True
             self._dispatch.start()
             self._caretaker.start()
+            self._fetching.start()
             self._pool.start()
 
     def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> bool:
@@ -227,6 +246,8 @@ class LBankClient(Knowing):
         self._pool.stop()
         has_ended = self._dispatch.is_current() or self._pool.join(timeout_s)
         has_ended &= self._dispatch.is_current() or self._caretaker.join(max(0.0, until_s - time.monotonic()))
+        self._fetching.stop()
+        has_ended &= self._dispatch.is_current() or self._fetching.join(max(0.0, until_s - time.monotonic()))
         has_ended &= self._end_recording((until_s - time.monotonic()) / 2)
         self._dispatch.stop()
         return self._dispatch.join(max(0.0, until_s - time.monotonic())) and has_ended

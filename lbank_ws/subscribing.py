@@ -10,6 +10,7 @@ from lbank_ws.callbacks import Callbacks
 from lbank_ws.channels import Topic, topic
 from lbank_ws.errors import NoEvent, SubscriptionRefused, UsageError
 from lbank_ws.events import Event
+from lbank_ws.feed.fetching import Fetching
 from lbank_ws.feed.pool import Pool
 from lbank_ws.feed.subscriptions import Subscribed, Wanted
 
@@ -84,6 +85,8 @@ class Subscription:
 class Subscribing(Callbacks):
     """The subscriptions of a client."""
 
+    _fetching: Fetching
+
     def subscribe(
         self, channel: str, pair: str, *, levels: int | None = None, interval: str | None = None
     ) -> Subscription:
@@ -113,7 +116,11 @@ class Subscribing(Callbacks):
         asked = topic(channel, pair, levels=levels, interval=interval)
         named = self._pool.named(asked.channel, asked.pair)
         is_all = levels is None and interval is None
-        return self._pool.unsubscribe(*[known for known in named if is_all or known == asked])
+        left = [known for known in named if is_all or known == asked]
+        was_wanted = self._pool.unsubscribe(*left)
+        for known in left:
+            self._fetching.left(known)
+        return was_wanted
 
     def subscriptions(self) -> list[Subscription]:
         """Give every subscription that was not left, refused ones included, in the order of asking."""

@@ -61,7 +61,7 @@ def word(came: tuple[Topic | None, Any]) -> str:
     if isinstance(content, Refused):
         return f"{FAULT}{content.code}"
     if isinstance(content, Gap):
-        assert (of, content.cause, content.filled) == (None, GapCause.SLOW_CALLBACK, None)
+        assert (of, content.cause, content.filled) == (None, GapCause.SLOW_CALLBACK, 0)
         assert content.ended_at is not None
         letter = next(letter for letter, known in TOPICS.items() if known == content.topic)
         return f"{letter}{second(content.started_at)}-{second(content.ended_at)}:{content.missed}"
@@ -213,7 +213,7 @@ def test_gap_says_which_topic_and_when():
             ended_at=NOW + timedelta(seconds=4),
             cause=GapCause.SLOW_CALLBACK,
             missed=3,
-            filled=None,
+            filled=0,
         ),
     )
     assert backlog.take() is None

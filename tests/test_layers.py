@@ -93,7 +93,7 @@ NOT_IN_DECIDING = (
 )
 # What is called or read by such a name, and the only rooms that may.
 NAMED_ONLY_IN = {
-    "Thread": ("feed.line", "feed.dispatch", "feed.caretaker", "feed.recorder", "sandbox.loop_thread"),
+    "Thread": ("feed.line", "feed.dispatch", "feed.caretaker", "feed.fetching", "feed.recorder", "sandbox.loop_thread"),
     "environ": ("signer", "settings", "cli"),
     "environb": ("signer", "settings", "cli"),
     "getenv": ("signer", "settings", "cli"),

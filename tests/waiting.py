@@ -30,7 +30,7 @@ def our_threads() -> list[str]:
     return [
         thread.name
         for thread in threading.enumerate()
-        if thread.name.startswith(("lbank-ws-socket", "lbank-ws-dispatch", "lbank-ws-caretaker"))
+        if thread.name.startswith(("lbank-ws-socket", "lbank-ws-dispatch", "lbank-ws-caretaker", "lbank-ws-fetch"))
     ]
 
 

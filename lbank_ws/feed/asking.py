@@ -108,6 +108,13 @@ class Step:
 class Fill(Protocol):
     """Fills the holes of one subscription. Used under the lock of whoever owns it."""
 
+    @property
+    def is_calm(self) -> bool:
+        """Whether `live` would hand out every push as it is; then `passed` may take its place."""
+
+    def passed(self, event: Event) -> None:
+        """Note a push that is handed out."""
+
     def live(self, event: Event, now: Moment) -> Step:
         """Take a push."""
 

@@ -78,6 +78,7 @@ class _Hole:
             ended_at=_EPOCH + timedelta(microseconds=self.ended_ns // 1000),
             cause=GapCause.SLOW_CALLBACK,
             missed=self.missed,
+            filled=0,
         )
 
 
@@ -161,6 +162,10 @@ class Backlog:
         """Take a status. It is rare and matters, so it finds room for twice as long."""
         self._put(status, 2 * self._limit)
 
+    def put_gap(self, gap: Gap) -> None:
+        """Take a gap; it matters like a status."""
+        self._put(gap, 2 * self._limit)
+
     def put_fault(self, fault: LBankError) -> None:
         """Take a fault."""
         self._put(fault, self._limit)
@@ -199,7 +204,7 @@ class Backlog:
 
     # How it is done.
 
-    def _put(self, content: Status | LBankError, limit: int) -> None:
+    def _put(self, content: Status | Gap | LBankError, limit: int) -> None:
         if len(self) < limit:
             self._queue.append(_Item(None, content, None, None))
         else:

@@ -39,6 +39,13 @@ class BarFill(Asking):
         self._given: dict[datetime, Kline] = {}  # fetched bars of this hole that were handed out
         super().__init__(topic, ways, habits or FillHabits())
 
+    @property
+    def is_calm(self) -> bool:
+        return False  # one may close the one before it
+
+    def passed(self, event: Event) -> None:
+        raise NotImplementedError
+
     def live(self, event: Event, now: Moment) -> Step:
         bar = checked(event) if isinstance(event, Kline) else event
         if not isinstance(bar, Kline) or bar.fault is not None:

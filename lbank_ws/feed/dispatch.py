@@ -143,6 +143,8 @@ class Dispatch:
             backlog = self._backlog
             for status in reaction.statuses:
                 backlog.put_status(status)
+            for gap in reaction.gaps:
+                backlog.put_gap(gap)
             for topic, event in reaction.events:
                 backlog.put(topic, event)
             for fault in reaction.faults:

@@ -88,6 +88,10 @@ class Ledger:
         """Give the gaps that are open, in the order in which they were opened."""
         return list(self._open.values())
 
+    def has_open(self) -> bool:
+        """Tell whether any gap is open."""
+        return bool(self._open)
+
     def is_open(self, topic: Topic) -> bool:
         """Tell whether a topic has a gap now."""
         return topic in self._open

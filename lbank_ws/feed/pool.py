@@ -98,6 +98,15 @@ class Pool:
             }
             return [known[topic] for topic in self._placement.topics() if topic in known]
 
+    def topics_of(self, number: int) -> list[Topic]:
+        """Give what rides on a line and was not refused; nothing for one that has ended."""
+        with self._lock:
+            line = self._lines.get(number)
+        if line is None:
+            return []
+        known = line.look(lambda session: session.subscriptions.all())
+        return [wanted.topic for wanted in known if wanted.state is not Subscribed.REFUSED]
+
     def lines(self) -> list[Line]:
         """Give every line, in the order of their numbers."""
         with self._lock:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from lbank_ws.channels import Topic
 from lbank_ws.errors import ConnectionLost, LBankError, SubscriptionRefused
-from lbank_ws.events import LATE_AFTER_S, Event, Kind, Status
+from lbank_ws.events import LATE_AFTER_S, Event, Gap, Kind, Status
 from lbank_ws.feed.clock import Moment
 
 
@@ -44,8 +44,9 @@ class Reaction:
 
     Attributes:
         send: Frames for the exchange.
-        events: What to hand to callbacks, each with the topic that it belongs to.
         statuses: What happened to the line and to its subscriptions.
+        gaps: What is missing before the events.
+        events: What to hand to callbacks, each with the topic that it belongs to.
         faults: Errors handed on instead of raised.
         hang_up: Why to cut the line, or None to keep it.
     """
@@ -53,6 +54,7 @@ class Reaction:
     send: list[str] = field(default_factory=list)
     events: list[tuple[Topic, Event]] = field(default_factory=list)
     statuses: list[Status] = field(default_factory=list)
+    gaps: list[Gap] = field(default_factory=list)
     faults: list[LBankError] = field(default_factory=list)
     hang_up: ConnectionLost | None = None
 

@@ -11,7 +11,7 @@ and pushed all the same is handed out once.
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -20,7 +20,7 @@ from lbank_ws.channels import Topic
 from lbank_ws.events import Event, Trade
 from lbank_ws.feed.asking import Asking, By, Fetch, FillHabits, Outcome, Step
 from lbank_ws.feed.clock import Moment
-from lbank_ws.feed.merging import Identity, Seen, identity, in_time_order, united
+from lbank_ws.feed.merging import REMEMBERED, Identity, Seen, identity, in_time_order, united
 
 
 class TradeFill(Asking):
@@ -30,15 +30,13 @@ class TradeFill(Asking):
         topic: Which one.
         ways: How trades can be fetched, the best first: REST has them surely, a request was seen without any.
         habits: How it is done.
-
-    Attributes:
-        seen: What was handed out; a resumed client puts what it remembers here.
     """
 
     def __init__(
         self, topic: Topic, ways: Sequence[By] = ("rest", "request"), habits: FillHabits | None = None
     ) -> None:
-        self.seen = Seen()
+        self._seen = Seen()
+        self._passed: deque[Trade] = deque(maxlen=REMEMBERED)  # handed out, and not looked at yet
         self._fetched: Counter[Identity] = Counter()  # handed out, and may be pushed yet
         self._fetched_at: datetime | None = None  # when the newest of them was made
         self._held: list[Trade] = []
@@ -46,6 +44,24 @@ class TradeFill(Asking):
         self._floor_at: datetime | None = None
         self._first: Trade | None = None  # the first push after the hole
         super().__init__(topic, ways, habits or FillHabits())
+
+    @property
+    def seen(self) -> Seen:
+        """What was handed out; a resumed client puts what it remembers here."""
+        while self._passed:
+            if (known := identity(self._passed.popleft())) is not None:
+                self._seen.add(known)
+            else:
+                self._ways = ()  # without moments nothing can be merged
+        return self._seen
+
+    @property
+    def is_calm(self) -> bool:
+        return not self.is_open and not self._fetched
+
+    def passed(self, event: Event) -> None:
+        if isinstance(event, Trade):
+            self._passed.append(event)
 
     def live(self, event: Event, now: Moment) -> Step:
         if not isinstance(event, Trade):

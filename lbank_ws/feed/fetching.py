@@ -1,0 +1,293 @@
+"""Stands between the lines and the callbacks: tells of holes, and fetches what can still be had of them.
+
+Decided here: nothing but when which part is asked. When a hole is one is decided in `gaps.py`, how it is filled in
+`trade_fill.py` and `bar_fill.py`. One thread a client, `lbank-ws-fetch`, makes the calls; a line never waits for one.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from lbank_ws.causes import GapCause
+from lbank_ws.channels import Channel, Topic
+from lbank_ws.errors import ConnectionLost, RestFailed
+from lbank_ws.events import Event, Gap, Status
+from lbank_ws.feed.asking import Fetch, Fill, Step
+from lbank_ws.feed.backfill import fill_for
+from lbank_ws.feed.clock import Clock, Moment, Waker
+from lbank_ws.feed.gaps import Ledger
+from lbank_ws.feed.reaction import Reaction
+from lbank_ws.feed.resume import Mark, ResumeFile
+from lbank_ws.feed.trade_fill import TradeFill
+from lbank_ws.trading.rest import Rest
+
+log = logging.getLogger("lbank_ws")
+
+_LONGEST_WAIT_S = 5.0
+_WRITE_EVERY_S = 5.0
+
+
+class Fetching:
+    """Used by every line's socket thread, its own thread and the caller's, guarded by its own lock.
+
+    What belongs to subscriptions that can be filled is handed on under that lock, so that it stays in order.
+
+    Args:
+        deliver: Takes what is for callbacks. It must not wait.
+        topics_of: Gives what rides on the line of a number.
+        clock: Tells time and waits.
+        rest: Where the past is fetched; None where nothing is.
+        resume: Where it is kept how far each subscription had come, or None.
+    """
+
+    def __init__(
+        self,
+        deliver: Callable[[Reaction], None],
+        topics_of: Callable[[int], Sequence[Topic]],
+        clock: Clock,
+        rest: Rest | None,
+        resume: ResumeFile | None,
+    ) -> None:
+        self._deliver = deliver
+        self._topics_of = topics_of
+        self._clock = clock
+        self._rest = rest
+        self._resume = resume
+        self._marks: dict[Topic, Mark] = {}
+        self._lock = threading.Lock()
+        self._ledger = Ledger()
+        self._fills: dict[Topic, Fill | None] = {}
+        self._fetches: deque[Fetch] = deque()
+        self._write_at_s = 0.0
+        self._waker = Waker()
+        self._is_stopping = False
+        self._thread = threading.Thread(target=self._run, name="lbank-ws-fetch", daemon=True)
+
+    # What lines call.
+
+    def take(self, line: int, reaction: Reaction) -> None:
+        """Take what a line brought, and hand it on, what waits for a fetch excepted."""
+        now = self._clock.now()
+        lost = [status for status in reaction.statuses if status.kind in ("lost", "opened", "reconnected")]
+        topics = self._topics_of(line) if lost and lost[0].topic is None else ()
+        with self._lock:
+            if not lost and not self._ledger.has_open() and self._passes(reaction):
+                self._deliver(reaction)
+                return
+            ready = Reaction(statuses=reaction.statuses, faults=reaction.faults)
+            for status in lost:
+                self._line_changed(status, topics, now, ready)
+            for topic, event in reaction.events:
+                ready = self._event(topic, event, now, ready)
+            self._deliver(ready)
+
+    def left(self, topic: Topic) -> None:
+        """Forget a subscription that is wanted no more."""
+        with self._lock:
+            self._ledger.left(topic)
+            self._fills.pop(topic, None)
+            self._marks.pop(topic, None)
+
+    # Life.
+
+    def start(self) -> None:
+        """Begin; raises `UsageError` when the file of `resume` is somebody else's."""
+        if self._resume is not None:
+            self._marks = self._resume.read()
+        self._waker.open()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask it to end; returns at once. What waits for a fetch is handed on."""
+        self._is_stopping = True
+        self._waker.wake()
+
+    def join(self, timeout_s: float) -> bool:
+        """Wait for its end; False when a call still takes its time."""
+        if self._thread.ident is None:
+            return True
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    # How it is done.
+
+    def _passes(self, reaction: Reaction) -> bool:
+        """Note what is handed on as it is, which is nearly all; False when something of it must be decided about."""
+        fills: dict[Topic, Fill | None] = {}
+        for topic, _ in reaction.events:
+            if topic not in fills:
+                if topic not in self._fills:
+                    return False
+                fill = fills[topic] = self._fills[topic]
+                if fill is not None and not fill.is_calm:
+                    return False
+        for topic, event in reaction.events:
+            if (fill := fills[topic]) is not None:
+                fill.passed(event)
+        for topic in fills:
+            self._ledger.pushed(topic, reaction.events[0][1].received_ns)  # they were read together
+        return True
+
+    def _line_changed(self, status: Status, topics: Sequence[Topic], now: Moment, ready: Reaction) -> None:
+        if status.kind != "lost":
+            for topic in topics:
+                if (fill := self._fill(topic, now, ready)) is not None:
+                    fill.back(now)
+        elif isinstance(status.cause, ConnectionLost):
+            ready.gaps += self._ledger.opened(topics, status.cause.cause)
+            for topic in topics:
+                if (fill := self._fill(topic, now, ready)) is not None:
+                    fill.opened()
+        self._waker.wake()
+
+    def _fill(self, topic: Topic, now: Moment, ready: Reaction) -> Fill | None:
+        """Give what fills the holes of a topic; a topic that is new begins with the hole since the last run."""
+        if topic in self._fills:
+            return self._fills[topic]
+        fill = fill_for(topic, has_requests=False, has_rest=self._rest is not None)
+        self._fills[topic] = fill
+        mark = self._marks.pop(topic, None)
+        if mark is not None:
+            ready.gaps.append(self._ledger.resumed(topic, mark.received_at))
+            if isinstance(fill, TradeFill):
+                for known in mark.trades:
+                    fill.seen.add(known)
+            if fill is not None:
+                fill.opened(since=mark.happened_at)
+        return fill
+
+    def _event(self, topic: Topic, event: Event, now: Moment, ready: Reaction) -> Reaction:
+        """Take a push; give the reaction that what follows belongs to."""
+        fill = self._fill(topic, now, ready)
+        if fill is None:
+            if self._ledger.is_open(topic):
+                gap = self._ledger.closed(topic, now, missing_before=now.utc)
+                ready = self._after(ready, [gap] if gap is not None else [])
+            self._ledger.pushed(topic, event.received_ns)
+            ready.events.append((topic, event))
+            return ready
+        step = fill.live(event, now)
+        self._ledger.pushed(topic, event.received_ns)
+        if fill.due_s() != float("inf"):
+            self._waker.wake()
+        return self._carried_out(topic, step, now, ready)
+
+    def _after(self, ready: Reaction, gaps: list[Gap]) -> Reaction:
+        """Hand on what came before these gaps; give the reaction that begins with them."""
+        if not gaps:
+            return ready
+        if ready.events or ready.gaps or ready.statuses or ready.faults:
+            self._deliver(ready)
+        return Reaction(gaps=gaps)
+
+    def _carried_out(self, topic: Topic, step: Step, now: Moment, ready: Reaction) -> Reaction:
+        """Do what a fill decided, in its order."""
+        if step.fetch is not None:
+            self._fetches.append(step.fetch)
+            self._waker.wake()
+        ready.events += [(topic, event) for event in step.filled]
+        if step.outcome is not None:
+            gap = self._ledger.closed(
+                topic, now, filled=step.outcome.filled, missing_before=step.outcome.missing_before
+            )
+            ready = self._after(ready, [] if gap is None else [gap])
+        ready.events += [(topic, event) for event in step.live]
+        if step.skipped:
+            ready = self._after(ready, self._ledger.opened([topic], GapCause.SKIPPED))
+        return ready
+
+    # The thread.
+
+    def _run(self) -> None:
+        try:
+            while not self._is_stopping:
+                if (fetch := self._due(self._clock.now())) is not None:
+                    self._make(fetch)
+                    continue
+                self._clock.wait([self._waker], [], self._left_s())
+                self._waker.calm()
+        except Exception:  # a mistake of ours costs what is fetched, and not the feed
+            log.exception("the thread that fills gaps ended by a mistake of lbank_ws; please report it")
+        finally:
+            self._end()
+
+    def _due(self, now: Moment) -> Fetch | None:
+        """Do what time asks for, and give what is to be fetched next."""
+        with self._lock:
+            for topic, fill in self._fills.items():
+                if fill is not None and now.s >= fill.due_s():
+                    self._hand_on(topic, fill.tick(now), now)
+            if self._resume is not None and now.s >= self._write_at_s:
+                self._write_at_s = now.s + _WRITE_EVERY_S
+                self._write(self._resume)
+            return self._fetches.popleft() if self._fetches else None
+
+    def _make(self, fetch: Fetch) -> None:
+        """Make a call, without the lock, and hand on what follows from its answer."""
+        rows: Sequence[Event] | None = None
+        try:
+            if self._rest is not None:
+                rows = _rows(self._rest, fetch)
+        except RestFailed as failure:
+            log.debug("what is missing of %s could not be fetched: %s", fetch.topic, failure)
+        now = self._clock.now()
+        with self._lock:
+            fill = self._fills.get(fetch.topic)
+            if fill is None:
+                return
+            if rows is None:
+                wait_s = 0.0 if self._rest is None else self._rest.wait_s()
+                self._hand_on(fetch.topic, fill.failed(fetch, now, wait_s=wait_s), now)
+            else:
+                self._hand_on(fetch.topic, fill.answered(fetch, rows, now), now)
+
+    def _hand_on(self, topic: Topic, step: Step, now: Moment) -> None:
+        ready = self._carried_out(topic, step, now, Reaction())
+        if ready.events or ready.gaps:
+            self._deliver(ready)
+
+    def _left_s(self) -> float:
+        with self._lock:
+            due_s = min((fill.due_s() for fill in self._fills.values() if fill is not None), default=float("inf"))
+        return min(max(0.0, due_s - self._clock.now().s), _LONGEST_WAIT_S)
+
+    def _write(self, resume: ResumeFile) -> None:
+        """Keep how far each subscription has come."""
+        marks = dict(self._marks)
+        for topic, fill in self._fills.items():
+            received_at = self._ledger.good_at(topic)
+            if received_at is None:
+                continue
+            marks[topic] = Mark(
+                received_at,
+                fill.seen.newest_at if isinstance(fill, TradeFill) else None,
+                tuple(fill.seen) if isinstance(fill, TradeFill) else (),
+            )
+        try:
+            resume.write(marks)
+        except OSError as error:
+            log.warning("how far the subscriptions have come could not be kept: %s", error.strerror or error)
+
+    def _end(self) -> None:
+        now = self._clock.now()
+        with self._lock:
+            if self._resume is not None:
+                self._write(self._resume)
+            for topic, fill in self._fills.items():
+                if fill is not None:
+                    self._hand_on(topic, fill.given_up(now), now)
+        if self._rest is not None:
+            self._rest.close()
+        self._waker.close()
+
+
+def _rows(rest: Rest, fetch: Fetch) -> Sequence[Event]:
+    topic = fetch.topic
+    if topic.channel is Channel.TRADE:
+        return rest.trades(topic.pair, size=fetch.size, after=fetch.start_at)
+    if topic.interval is None or fetch.start_at is None:
+        return []
+    return rest.klines(topic.pair, topic.interval, start_at=fetch.start_at, end_at=fetch.end_at, size=fetch.size)

@@ -114,7 +114,7 @@ def test_twenty_killed_servers_leave_the_subscriptions_and_nothing_else(make_exc
         exchange = make_exchange(exchange.port)
         took_s = wait_until(lambda now=exchange: now.topics() == wanted, what="the same subscriptions")
         assert took_s < 2
-        assert len(our_threads()) == 3
+        assert len(our_threads()) == 4
         counts.append(open_sockets())
 
     assert max(counts) <= counts[0] + 2

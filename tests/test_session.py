@@ -12,7 +12,7 @@ import pytest
 
 from lbank_ws.causes import Cause
 from lbank_ws.channels import Channel, Topic, topic
-from lbank_ws.errors import ConnectionLost, DecodeError, GaveUp, Refused, SubscriptionRefused
+from lbank_ws.errors import ConnectionLost, DecodeError, GaveUp, Refused, StalePrice, SubscriptionRefused
 from lbank_ws.feed.backoff import Backoff
 from lbank_ws.feed.clock import Moment
 from lbank_ws.feed.reaction import Habits, Reaction
@@ -306,6 +306,18 @@ class TestLifeOfALine:
 
         assert read_all(reaction.send) == ["subscribe depth/btc_usdt/100"]
         assert session.due_s() == pytest.approx(5 + APART_S)
+
+    def test_a_stopped_line_serves_no_price_whose_close_was_not_answered(self):
+        """What is held when the time for a polite end is over will never be renewed."""
+        session = opened_session(BTC_TICKER)
+        session.received(push(BTC_TICKER), at(2))
+        session.stop(at(3))
+
+        session.tick(at(session.due_s()))
+
+        assert session.state is State.CLOSED
+        with pytest.raises(StalePrice):
+            session.current(BTC_TICKER, at(4))
 
     def test_a_stopped_line_closes_within_its_time(self):
         """A peer that does not answer our goodbye must not hold up stop()."""

@@ -220,6 +220,7 @@ class Session:
         elif self.state is State.CLOSING:
             self._move(Signal.TIME)
             self.subscriptions.line_lost()
+            self._vigil.line_lost(now)
         elif now.s >= self._outgoing.cut_s():
             silent_s = now.s - self._outgoing.heard_s
             return Reaction(hang_up=ConnectionLost(Cause.SILENT, f"no frame for {silent_s:.0f} s"))

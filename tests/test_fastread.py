@@ -113,6 +113,19 @@ def test_messages_come_out_whole_wherever_tcp_cuts_them(texts: list[bytes], cuts
     assert found == texts
 
 
+def test_pings_between_messages_do_not_use_up_the_budget_of_a_message():
+    """A line that lives for days gets thousands of them, and was cut for a message in too many pieces."""
+    ping, text = framed(b"", first=0x89), framed(b"abc")
+    stream = Stream(Pieces([ping + text] * 20), SystemClock(), Waker(), Limits(message_reads=3), lambda: False)
+    stream._is_open = True
+
+    for _ in range(20):
+        assert stream.ready(0.0)
+        assert stream.texts() == []
+        assert stream.recv(2) == ping
+        assert stream.texts() == [b"abc"]
+
+
 class Pieces:
     """A socket whose receives give these pieces."""
 

@@ -134,6 +134,8 @@ class Stream:
                 self._buffer = rest + self._buffer
                 found = reader.texts(self._buffer, 0)
                 self._read_to = reader.at
+        if found:
+            self._bytes = self._reads = 0  # what pings took before them is not part of a message to come
         return found
 
     def message_ended(self) -> None:

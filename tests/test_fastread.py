@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import struct
+from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbank_ws.feed.clock import SystemClock, Waker
+from lbank_ws.feed.clock import SystemClock, Waitable, Waker
 from lbank_ws.feed.fastread import Reader, is_known
 from lbank_ws.feed.stream import Limits, Stream
 
@@ -102,7 +103,7 @@ def test_messages_come_out_whole_wherever_tcp_cuts_them(texts: list[bytes], cuts
     """A receive ends anywhere: in a head, in a length, in a message."""
     wire = b"".join(map(framed, texts))
     pieces = [wire[begin:end] for begin, end in pairwise([0, *sorted(min(cut, len(wire)) for cut in cuts), len(wire)])]
-    stream = Stream(Pieces(pieces), SystemClock(), Waker(), Limits(), lambda: False)
+    stream = Stream(Pieces(pieces), Impatient(), Waker(), Limits(), lambda: False)
     stream._is_open = True
     found: list[bytes] = []
 
@@ -116,7 +117,7 @@ def test_messages_come_out_whole_wherever_tcp_cuts_them(texts: list[bytes], cuts
 def test_pings_between_messages_do_not_use_up_the_budget_of_a_message():
     """A line that lives for days gets thousands of them, and was cut for a message in too many pieces."""
     ping, text = framed(b"", first=0x89), framed(b"abc")
-    stream = Stream(Pieces([ping + text] * 20), SystemClock(), Waker(), Limits(message_reads=3), lambda: False)
+    stream = Stream(Pieces([ping + text] * 20), Impatient(), Waker(), Limits(message_reads=3), lambda: False)
     stream._is_open = True
 
     for _ in range(20):
@@ -124,6 +125,13 @@ def test_pings_between_messages_do_not_use_up_the_budget_of_a_message():
         assert stream.texts() == []
         assert stream.recv(2) == ping
         assert stream.texts() == [b"abc"]
+
+
+class Impatient(SystemClock):
+    """Waits for nothing."""
+
+    def wait(self, reading: Sequence[Waitable], writing: Sequence[Waitable], timeout_s: float) -> list[Waitable]:
+        return []
 
 
 class Pieces:

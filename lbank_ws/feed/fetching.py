@@ -7,6 +7,7 @@ Decided here: nothing but when which part is asked. When a hole is one is decide
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -171,7 +172,7 @@ class Fetching:
             return ready
         step = fill.live(event, now)
         self._ledger.pushed(topic, event.received_ns)
-        if fill.due_s() != float("inf"):
+        if fill.due_s() != math.inf:
             self._waker.wake()
         return self._carried_out(topic, step, now, ready)
 
@@ -220,10 +221,11 @@ class Fetching:
             for topic, fill in self._fills.items():
                 if fill is not None and now.s >= fill.due_s():
                     self._hand_on(topic, fill.tick(now), now)
-            if self._resume is not None and now.s >= self._write_at_s:
-                self._write_at_s = now.s + _WRITE_EVERY_S
-                self._write(self._resume)
-            return self._fetches.popleft() if self._fetches else None
+            fetch = self._fetches.popleft() if self._fetches else None
+        if now.s >= self._write_at_s:
+            self._write_at_s = now.s + _WRITE_EVERY_S
+            self._write()
+        return fetch
 
     def _make(self, fetch: Fetch) -> None:
         """Make a call, without the lock, and hand on what follows from its answer."""
@@ -251,34 +253,36 @@ class Fetching:
 
     def _left_s(self) -> float:
         with self._lock:
-            due_s = min((fill.due_s() for fill in self._fills.values() if fill is not None), default=float("inf"))
+            due_s = min((fill.due_s() for fill in self._fills.values() if fill is not None), default=math.inf)
         return min(max(0.0, due_s - self._clock.now().s), _LONGEST_WAIT_S)
 
-    def _write(self, resume: ResumeFile) -> None:
-        """Keep how far each subscription has come."""
-        marks = dict(self._marks)
-        for topic, fill in self._fills.items():
-            received_at = self._ledger.good_at(topic)
-            if received_at is None:
-                continue
-            marks[topic] = Mark(
-                received_at,
-                fill.seen.newest_at if isinstance(fill, TradeFill) else None,
-                tuple(fill.seen) if isinstance(fill, TradeFill) else (),
-            )
+    def _write(self) -> None:
+        """Keep how far each subscription has come; without the lock, for a disk may be slow."""
+        if self._resume is None:
+            return
+        with self._lock:
+            marks = dict(self._marks)
+            for topic, fill in self._fills.items():
+                received_at = self._ledger.good_at(topic)
+                if received_at is None:
+                    continue
+                marks[topic] = Mark(
+                    received_at,
+                    fill.seen.newest_at if isinstance(fill, TradeFill) else None,
+                    tuple(fill.seen) if isinstance(fill, TradeFill) else (),
+                )
         try:
-            resume.write(marks)
+            self._resume.write(marks)
         except OSError as error:
             log.warning("how far the subscriptions have come could not be kept: %s", error.strerror or error)
 
     def _end(self) -> None:
         now = self._clock.now()
         with self._lock:
-            if self._resume is not None:
-                self._write(self._resume)
             for topic, fill in self._fills.items():
                 if fill is not None:
                     self._hand_on(topic, fill.given_up(now), now)
+        self._write()  # behind what was just handed out, which must not come again
         if self._rest is not None:
             self._rest.close()
         self._waker.close()

@@ -30,7 +30,20 @@ from lbank_ws.errors import (
     SubscriptionRefused,
     UsageError,
 )
-from lbank_ws.events import Depth, Event, Gap, Kline, Level, Status, Ticker, Trade
+from lbank_ws.events import (
+    BalanceUpdate,
+    Depth,
+    Event,
+    Fill,
+    Gap,
+    Kline,
+    Level,
+    OrderStatus,
+    OrderUpdate,
+    Status,
+    Ticker,
+    Trade,
+)
 from lbank_ws.feed.backlog import Policy
 from lbank_ws.feed.subscriptions import Subscribed
 from lbank_ws.knowing import LineView, SubscriptionStats
@@ -45,6 +58,7 @@ __version__ = VERSION
 __all__ = [
     "DEFAULT_LEVELS",
     "INTERVALS",
+    "BalanceUpdate",
     "CallbackError",
     "Cause",
     "Channel",
@@ -54,6 +68,7 @@ __all__ = [
     "Ended",
     "Event",
     "EventsDropped",
+    "Fill",
     "Flaw",
     "Gap",
     "GapCause",
@@ -65,6 +80,8 @@ __all__ = [
     "LineView",
     "MissingExtra",
     "NoEvent",
+    "OrderStatus",
+    "OrderUpdate",
     "Policy",
     "RecordingBusy",
     "RecordingFailed",

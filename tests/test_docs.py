@@ -26,7 +26,10 @@ WIRE = DOCS / "reference" / "wire.md"
 ERROR_CLASSES = [
     known for known in vars(errors).values() if isinstance(known, type) and issubclass(known, errors.LBankError)
 ]
-EVENT_CLASSES = [events.Ticker, events.Depth, events.Level, events.Trade, events.Kline, events.Status, events.Gap]
+EVENT_CLASSES = [
+    *(events.Ticker, events.Depth, events.Level, events.Trade, events.Kline, events.Status, events.Gap),
+    *(events.OrderUpdate, events.BalanceUpdate, events.Fill),
+]
 
 
 def draw_states() -> ModuleType:
@@ -138,10 +141,10 @@ def test_every_field_of_an_event_is_explained_and_no_other(event):
     """A field that is not told is not found; one that is told must be there."""
     page = read("reference/events.md")
     told = firsts(section(page, event.__name__))
-    shared = firsts(section(page, "Every market event"))
-    is_market = issubclass(event, events.MarketEvent)
+    shared = firsts(section(page, "Every event of the exchange"))
+    is_pushed = issubclass(event, events.PushedEvent)
 
-    assert fields_of(event) == (told | shared if is_market else told)
+    assert fields_of(event) == (told | shared if is_pushed else told)
 
 
 # Rooms.

@@ -15,7 +15,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "lbank_ws"
 
-VOCABULARY = ("quoting", "causes", "errors", "channels", "events")
+VOCABULARY = ("quoting", "causes", "errors", "channels", "pushed", "account_events", "events")
 DECIDING = (
     "feed.states",
     "feed.subscriptions",
@@ -54,7 +54,9 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "causes": (),
     "errors": ("quoting", "causes"),
     "channels": ("quoting", "errors"),
-    "events": ("causes", "errors", "channels"),
+    "pushed": (),
+    "account_events": ("channels", "pushed"),
+    "events": ("causes", "errors", "channels", "pushed", "account_events"),
     "reach": ("errors",),
     "signer": ("errors", "quoting"),
     # Without an address of the caller's the dialect's own counts, and its path.

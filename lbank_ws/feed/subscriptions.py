@@ -12,9 +12,9 @@ from enum import Enum
 from typing import Literal
 
 from lbank_ws.causes import Cause
-from lbank_ws.channels import Channel, Topic
+from lbank_ws.channels import EVERY_PAIR, Channel, Topic
 from lbank_ws.errors import ADVICE, SubscriptionRefused, UsageError
-from lbank_ws.events import Depth, Event, Kline
+from lbank_ws.events import Depth, Event, Kline, OrderUpdate
 from lbank_ws.feed.ages import Ages
 from lbank_ws.feed.books import Shelf
 from lbank_ws.feed.freshness import Watch
@@ -189,7 +189,11 @@ class Subscriptions:
         """Give the subscription that an event belongs to, or None when nobody wants it."""
         topics = self._by_name.get((event.channel, event.pair))
         if topics is None:
-            return None
+            if not isinstance(event, OrderUpdate):
+                return None
+            topics = self._by_name.get((event.channel, EVERY_PAIR))
+            if topics is None:
+                return None
         if len(topics) == 1 and not isinstance(event, Kline):
             return self._all[topics[0]]
         return next((self._all[topic] for topic in topics if _fits(topic, event)), None)

@@ -54,12 +54,14 @@ class Denial(NamedTuple):
         code: Its number, or None.
         topic: The one that was refused, or None where the frame does not say.
         pairs: The pairs that it names as unknown; empty where it names none.
+        is_about_key: Whether it says that a subscribe key opens nothing.
     """
 
     reason: str
     code: int | None = None
     topic: Topic | None = None
     pairs: tuple[str, ...] = ()
+    is_about_key: bool = False
 
 
 class Ignored(NamedTuple):
@@ -86,10 +88,15 @@ class Dialect(Protocol):
             UsageError: The dialect has no such topic.
         """
 
-    def subscribe(self, topic: Topic) -> str:
-        """Give the frame that asks for a topic."""
+    def subscribe(self, topic: Topic, key: str | None = None) -> str:
+        """Give the frame that asks for a topic.
 
-    def unsubscribe(self, topic: Topic) -> str:
+        Args:
+            topic: What to ask for.
+            key: The subscribe key, for a topic of an account; such a frame is a secret.
+        """
+
+    def unsubscribe(self, topic: Topic, key: str | None = None) -> str:
         """Give the frame that ends it."""
 
     def request(

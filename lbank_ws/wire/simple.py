@@ -43,11 +43,11 @@ class Simple:
             raise UsageError(f"the simple dialect has no {topic.channel}; use LBankClient() with V2")
         return f"market.{topic.pair.replace('_', '')}.{_NAMES[topic.channel]}"
 
-    def subscribe(self, topic: Topic) -> str:
+    def subscribe(self, topic: Topic, key: str | None = None) -> str:
         """Give the frame that asks for a topic."""
         return values.json_text({"sub": self.spelling(topic), "id": self._id(topic)})
 
-    def unsubscribe(self, topic: Topic) -> str:
+    def unsubscribe(self, topic: Topic, key: str | None = None) -> str:
         """Give the frame that ends it."""
         return values.json_text({"unsub": self.spelling(topic), "id": self._id(topic)})
 

@@ -14,12 +14,19 @@ from lbank_ws.channels import Channel, Topic
 from lbank_ws.errors import DecodeError
 from lbank_ws.events import Kline, Receipt, Ticker, Trade
 from lbank_ws.quoting import quoted
-from lbank_ws.wire import making, values
+from lbank_ws.wire import making, v2_account, values
 from lbank_ws.wire.levels import Levels, parsed_book
 from lbank_ws.wire.messages import Denial, Ignored, Message, Ping, Pong, Push, Reply
 from lbank_ws.wire.values import BadValueError, member
 
-_NAMES = {Channel.TICKER: "tick", Channel.DEPTH: "depth", Channel.TRADE: "trade", Channel.KLINE: "kbar"}
+_NAMES = {
+    Channel.TICKER: "tick",
+    Channel.DEPTH: "depth",
+    Channel.TRADE: "trade",
+    Channel.KLINE: "kbar",
+    Channel.ORDER: v2_account.ORDERS,
+    Channel.BALANCE: v2_account.BALANCES,
+}
 _SHORT = 300  # characters; in a short book there is nothing to win
 _PUSHED_BAR = ("o", "h", "l", "c", "v", "a", "n")
 _REPLY_BAR = ("open", "high", "low", "close", "volume", "turnover", "count")
@@ -50,13 +57,13 @@ class V2:
         """Give the wire's name of a topic."""
         return "/".join([_NAMES[topic.channel], topic.pair, *_parameters(topic).values()])
 
-    def subscribe(self, topic: Topic) -> str:
+    def subscribe(self, topic: Topic, key: str | None = None) -> str:
         """Give the frame that asks for a topic; the exchange does not acknowledge it."""
-        return _frame(action="subscribe", subscribe=_NAMES[topic.channel], **_parameters(topic), pair=topic.pair)
+        return _subscription("subscribe", topic, key)
 
-    def unsubscribe(self, topic: Topic) -> str:
+    def unsubscribe(self, topic: Topic, key: str | None = None) -> str:
         """Give the frame that ends it."""
-        return _frame(action="unsubscribe", subscribe=_NAMES[topic.channel], **_parameters(topic), pair=topic.pair)
+        return _subscription("unsubscribe", topic, key)
 
     def request(
         self, topic: Topic, *, size: int | None = None, start_at: datetime | None = None, end_at: datetime | None = None
@@ -90,6 +97,17 @@ class V2:
             raise DecodeError(str(bad), frame) from None
 
 
+def _subscription(action: str, topic: Topic, key: str | None) -> str:
+    fields = {"action": action, "subscribe": _NAMES[topic.channel], **_parameters(topic)}
+    if topic.channel.is_private:
+        if key is None:
+            raise LookupError(f"{topic} needs a subscribe key")
+        fields["subscribeKey"] = key
+    if topic.channel is not Channel.BALANCE:
+        fields["pair"] = topic.pair
+    return _frame(**fields)
+
+
 def _parameters(topic: Topic) -> dict[str, str]:
     """Give what a topic needs beside channel and pair; the exchange's own examples send numbers as text."""
     if topic.channel is Channel.DEPTH:
@@ -115,7 +133,7 @@ def _control(fields: Mapping[str, object], frame: str) -> Message:
         reason = quoted(text) if isinstance(text, str) else "no reason was given"
         named = _UNKNOWN_PAIRS.search(reason)
         pairs = tuple(part.strip() for part in named[1].split(",")) if named else ()
-        return Denial(reason, pairs=pairs)
+        return Denial(reason, pairs=pairs, is_about_key=not named and "key" in reason.lower())
     return Ignored(f"a frame of type {values.word(fields.get('type'))} and action {values.word(action)}")
 
 
@@ -256,4 +274,6 @@ _READERS: Mapping[str, Callable[[Mapping[str, object], str, Receipt], Message]] 
     "depth": _depth,
     "trade": _trade,
     "kbar": _kbar,
+    v2_account.ORDERS: v2_account.order_update,
+    v2_account.BALANCES: v2_account.balance_update,
 }

@@ -200,6 +200,7 @@ class LBankClient(Knowing):
         Raises:
             GaveUp: No line for `give_up_after_s`.
             SubscriptionRefused: The exchange refused every subscription there is.
+            LoginRefused: The exchange refused the credentials.
             UsageError: The client has run before, or this is a callback.
         """
         if self._dispatch.is_current():

@@ -116,6 +116,21 @@ class SubscriptionRefused(Refused):
         return f"the exchange refused {self.topic} (code {self.code}): {self.reason}; {self.advice}"
 
 
+class LoginRefused(Refused):
+    """The exchange refused the log-in; with these credentials it will again, so the client ends.
+
+    Attributes:
+        code: Its own number, or None where it sent none.
+        reason: Its own words, with IP addresses masked.
+    """
+
+    def __str__(self) -> str:
+        return (
+            f"the exchange refused the log-in (code {self.code}): {self.reason}; "
+            "check the API key and its secret, to which IP address the key is bound, and this computer's clock"
+        )
+
+
 class ConnectionLost(LBankError):
     """The line to the exchange ended, or could not be made.
 

@@ -31,6 +31,7 @@ DECIDING = (
     "feed.backlog",
     "feed.bars",
     "feed.gaps",
+    "feed.gate",
     "feed.incoming",
     "feed.listing",
     "feed.merging",
@@ -38,6 +39,7 @@ DECIDING = (
     "feed.outgoing",
     "feed.placement",
     "feed.reaction",
+    "feed.submissions",
     "feed.trade_fill",
     "feed.vigil",
 )

@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from lbank_ws.channels import Topic
 from lbank_ws.errors import DecodeError, Refused
 from lbank_ws.feed.clock import Moment
+from lbank_ws.feed.gate import Gate
 from lbank_ws.feed.listing import Listing
 from lbank_ws.feed.reaction import Reaction, Teller
 from lbank_ws.feed.subscriptions import Subscriptions
 from lbank_ws.feed.vigil import Vigil
-from lbank_ws.wire import Ack, Denial, Dialect, Ignored, Message, Ping, Push, Reply
+from lbank_ws.wire import Ack, Denial, Dialect, Ignored, LogInReply, Message, OrderReply, Ping, Push, Reply
 
 
 class Incoming:
@@ -26,12 +27,19 @@ class Incoming:
     """
 
     def __init__(
-        self, dialect: Dialect, subscriptions: Subscriptions, vigil: Vigil, listing: Listing, teller: Teller
+        self,
+        dialect: Dialect,
+        subscriptions: Subscriptions,
+        vigil: Vigil,
+        gate: Gate,
+        listing: Listing,
+        teller: Teller,
     ) -> None:
         self.ignored = 0
         self._dialect = dialect
         self._subscriptions = subscriptions
         self._vigil = vigil
+        self._gate = gate
         self._listing = listing
         self._teller = teller
 
@@ -75,6 +83,16 @@ class Incoming:
                 self._denial(message, reaction, now)
             case Reply():
                 self.ignored += not self._vigil.reply(message, now)
+            case LogInReply():
+                refusal = self._gate.logged_in(message)
+                if refusal is not None:
+                    reaction.faults.append(refusal)
+            case OrderReply():
+                settled = self._gate.replied(message)
+                if settled is None:
+                    self.ignored += 1
+                else:
+                    reaction.settled.append(settled)
             case Ignored():
                 self.ignored += 1
 

@@ -25,6 +25,7 @@ from lbank_ws.feed.recorder import Recorder
 from lbank_ws.feed.session import Session
 from lbank_ws.feed.states import State
 from lbank_ws.feed.stream import Limits, Stream
+from lbank_ws.feed.submissions import Submission
 
 log = logging.getLogger("lbank_ws")
 
@@ -122,9 +123,13 @@ class Line:
         """Let the session look at the clocks, and act on it."""
         self.ask(lambda session: session.look(self._clock.now()))
 
+    def submit(self, submission: Submission) -> None:
+        """Let an order leave over this line; see `Submission`."""
+        self._hand_on(self.ask(lambda session: session.submit(submission, self._clock.now())))
+
     def stop(self) -> None:
         """Ask the line to end; returns at once."""
-        self.ask(lambda session: session.stop(self._clock.now()))
+        self._hand_on(self.ask(lambda session: session.stop(self._clock.now())))
 
     def join(self, timeout_s: float) -> bool:
         """Wait for the thread's end; False when it is still running. On the thread itself: True at once."""
@@ -164,6 +169,7 @@ class Line:
             log.exception("the socket thread ended by a mistake of lbank_ws; please report it")
             self._crash = crash
         finally:
+            self._hand_on(self.look(lambda session: session.given_up()))
             self._waker.close()
             if self._on_end is not None:
                 self._on_end()
@@ -272,6 +278,8 @@ class Line:
             self._logbook.status(status)
             if self._recorder is not None:
                 self._recorder.marked(self.number, status)
+        for submission, outcome in reaction.settled:
+            submission.on_outcome(outcome)
         if reaction.events or reaction.statuses or reaction.faults:
             self._deliver(reaction)
 

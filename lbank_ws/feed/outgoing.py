@@ -1,13 +1,15 @@
 """What an open line sends next, and when.
 
-Decided here: the pace, and what comes first: a question whether the line lives, then what is to be subscribed and left,
-then what a suspicion asks.
+Decided here: the pace, and what comes first: a question whether the line lives, then the log-in and orders, then what
+is to be subscribed and left, then what a suspicion asks.
 """
 
 from __future__ import annotations
 
 from lbank_ws.feed.clock import Moment
 from lbank_ws.feed.freshness import ANSWER_S, rows_of
+from lbank_ws.feed.gate import Gate
+from lbank_ws.feed.offset import Offset
 from lbank_ws.feed.reaction import Habits
 from lbank_ws.feed.subscriptions import Subscriptions
 from lbank_ws.feed.vigil import Vigil
@@ -22,12 +24,16 @@ class Outgoing:
         heard_s: When the last whole frame came.
     """
 
-    def __init__(self, dialect: Dialect, subscriptions: Subscriptions, vigil: Vigil, habits: Habits) -> None:
+    def __init__(
+        self, dialect: Dialect, subscriptions: Subscriptions, vigil: Vigil, gate: Gate, offset: Offset, habits: Habits
+    ) -> None:
         self.habits = habits
         self.heard_s = 0.0
         self._dialect = dialect
         self._subscriptions = subscriptions
         self._vigil = vigil
+        self._gate = gate
+        self._offset = offset
         self._sendable_s = 0.0  # when the next paced frame may leave
         self._pings = 0
         self._is_pinged = False
@@ -60,6 +66,8 @@ class Outgoing:
         self._sendable_s = now.s + self.habits.send_apart_s
         if not self._is_pinged and now.s >= self.heard_s + self.habits.ping_after_s:
             return self._ping()
+        if self._gate.has_frame():
+            return self._gate.frame(now.s, round(now.ns / 1e6 - 1000 * (self._offset.ahead_s(now) or 0.0)))
         self._subscriptions.ask_again(now.s, self.habits.ask_again_after_s)
         if self._subscriptions.has_steps():
             step, topic = self._subscriptions.next_step(now.s)
@@ -72,7 +80,7 @@ class Outgoing:
 
     def _wish_s(self) -> float:
         """Tell when there is something to send, paced or not."""
-        if self._subscriptions.has_steps():
+        if self._gate.has_frame() or self._subscriptions.has_steps():
             return self._sendable_s
         wish_s = self._subscriptions.ask_again_due_s(self.habits.ask_again_after_s)
         if self._vigil.is_to_ask():

@@ -17,6 +17,7 @@ from lbank_ws.feed.line import Line
 from lbank_ws.feed.placement import Placement
 from lbank_ws.feed.session import Session
 from lbank_ws.feed.states import State
+from lbank_ws.feed.submissions import Submission
 from lbank_ws.feed.subscriptions import Subscribed, Wanted
 
 # The state of a client is that of its worst line.
@@ -36,6 +37,7 @@ class Pool:
         self._placement = placement
         self._lock = threading.RLock()
         self._has_changed = threading.Event()  # a line ended
+        self._for_orders: int | None = None
         self._lines: dict[int, Line] = {number: self._made(number) for number in placement.numbers()}
         self._retired: list[Line] = []
         self._is_started = False
@@ -71,6 +73,30 @@ class Pool:
                 if self._placement.leave(topic) is not None:
                     self._retire(number)
             return was_wanted
+
+    def submit(self, submission: Submission) -> None:
+        """Let an order leave over the line for orders, which `open_for_orders` has made; see `Submission`.
+
+        Raises:
+            LookupError: There is no such line.
+        """
+        with self._lock:
+            if self._for_orders is None:
+                raise LookupError("there is no line for orders")
+            line = self._lines[self._for_orders]
+        line.submit(submission)
+
+    def open_for_orders(self) -> None:
+        """Have one line that logs in and carries orders alone, from now on and after every drop."""
+        with self._lock:
+            if self._for_orders is None:
+                self._for_orders = self._placement.reserve()
+                self._line(self._for_orders)
+                self._start_new()
+
+    def is_for_orders(self, number: int) -> bool:
+        """Tell whether the line of a number is the one for orders."""
+        return number == self._for_orders
 
     def get(self, topic: Topic) -> Wanted | None:
         """Give what is known of a topic, or None when it is not wanted."""

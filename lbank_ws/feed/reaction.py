@@ -8,6 +8,7 @@ from lbank_ws.channels import Topic
 from lbank_ws.errors import ConnectionLost, LBankError, SubscriptionRefused
 from lbank_ws.events import LATE_AFTER_S, Event, Gap, Kind, Status
 from lbank_ws.feed.clock import Moment
+from lbank_ws.feed.submissions import Outcome, Submission
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class Reaction:
         gaps: What is missing before the events.
         events: What to hand to callbacks, each with the topic that it belongs to.
         faults: Errors handed on instead of raised.
+        settled: Orders that have come to an end, each with it.
         hang_up: Why to cut the line, or None to keep it.
     """
 
@@ -56,6 +58,7 @@ class Reaction:
     statuses: list[Status] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
     faults: list[LBankError] = field(default_factory=list)
+    settled: list[tuple[Submission, Outcome]] = field(default_factory=list)
     hang_up: ConnectionLost | None = None
 
 

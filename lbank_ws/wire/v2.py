@@ -9,14 +9,15 @@ import importlib
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from typing import NoReturn
 
 from lbank_ws.channels import Channel, Topic
-from lbank_ws.errors import DecodeError
+from lbank_ws.errors import DecodeError, UsageError
 from lbank_ws.events import Kline, Receipt, Ticker, Trade
 from lbank_ws.quoting import quoted
 from lbank_ws.wire import making, v2_account, values
 from lbank_ws.wire.levels import Levels, parsed_book
-from lbank_ws.wire.messages import Denial, Ignored, Message, Ping, Pong, Push, Reply
+from lbank_ws.wire.messages import Denial, Ignored, Message, OrderRequest, Ping, Pong, Push, Reply
 from lbank_ws.wire.values import BadValueError, member
 
 _NAMES = {
@@ -52,6 +53,7 @@ class V2:
     # The order in which they did best: docs/reference/wire.md, "Hosts".
     urls: tuple[str, ...] = ("wss://api.lbkex.com/ws/V2/", "wss://api.lbank.info/ws/V2/", "wss://www.lbkex.net/ws/V2/")
     has_requests = True
+    has_orders = False
 
     def spelling(self, topic: Topic) -> str:
         """Give the wire's name of a topic."""
@@ -77,6 +79,14 @@ class V2:
         if size is not None:
             fields["size"] = str(size)
         return _frame(**fields)
+
+    def log_in(self, key: str, signature: str, *, timestamp: str) -> NoReturn:
+        """Raise `UsageError`: V2 has subscribe keys in place of a log-in."""
+        raise UsageError("V2 has no log-in on the socket; use LBankClient(dialect='simple')")
+
+    def order(self, number: str, order: OrderRequest) -> NoReturn:
+        """Raise `UsageError`: V2 takes orders over REST."""
+        raise UsageError("V2 takes no orders on the socket; they go over REST")
 
     def ping(self, number: int) -> str:
         """Give the frame that asks the exchange whether it lives."""

@@ -38,6 +38,7 @@ class Pool:
         self._lock = threading.RLock()
         self._has_changed = threading.Event()  # a line ended
         self._for_orders: int | None = None
+        self._key: str | None = None
         self._lines: dict[int, Line] = {number: self._made(number) for number in placement.numbers()}
         self._retired: list[Line] = []
         self._is_started = False
@@ -57,6 +58,8 @@ class Pool:
                 raise
             for number, placed in self._placed(topics).items():
                 self._line(number).subscribe(placed)
+                if self._key is not None and any(topic.channel.is_private for topic in placed):
+                    self._line(number).keyed(self._key)
             self._start_new()
             return [wanted for topic in topics if (wanted := self.get(topic)) is not None]
 
@@ -73,6 +76,28 @@ class Pool:
                 if self._placement.leave(topic) is not None:
                     self._retire(number)
             return was_wanted
+
+    def keyed(self, key: str | None) -> None:
+        """Give every line that carries something of an account a new subscribe key."""
+        with self._lock:
+            self._key = key
+        for line in self._of_account():
+            line.keyed(key)
+
+    def account_refused(self, code: int | None, reason: str, advice: str) -> None:
+        """Tell every such line that there is no subscribe key to be had."""
+        for line in self._of_account():
+            line.account_refused(code, reason, advice)
+
+    def wants_account(self) -> bool:
+        """Tell whether anything of an account is wanted, and was not refused."""
+        return any(line.look(lambda session: session.subscriptions.of_account()) for line in self._of_account())
+
+    def _of_account(self) -> list[Line]:
+        with self._lock:
+            topics = [topic for topic in self._placement.topics() if topic.channel.is_private]
+            numbers = dict.fromkeys(self._placement.line_of(topic) for topic in topics)
+            return [self._lines[number] for number in numbers if number is not None]
 
     def submit(self, submission: Submission) -> None:
         """Let an order leave over the line for orders, which `open_for_orders` has made; see `Submission`.

@@ -161,18 +161,15 @@ class Exchange:
         self.answers: list[Exception | None] = []
         self.keys = iter([FIRST, SECOND])
 
-    def create_subscribe_key(self) -> str:
+    def new_key(self) -> str:
         self._answer("create")
         return next(self.keys)
 
-    def refresh_subscribe_key(self, key: str) -> None:
+    def refresh_key(self, key: str) -> None:
         self._answer(f"refresh {key[0]}")
 
-    def destroy_subscribe_key(self, key: str) -> None:
+    def close_key(self, key: str) -> None:
         self._answer(f"destroy {key[0]}")
-
-    def close(self) -> None:
-        self.calls.append("close")
 
     def _answer(self, call: str) -> None:
         self.calls.append(call)
@@ -245,7 +242,7 @@ def test_the_key_is_destroyed_at_the_end(answer: Exception | None):
 
     made.close()
 
-    assert exchange.calls == ["create", "destroy a", "close"]
+    assert exchange.calls == ["create", "destroy a"]
 
 
 def test_no_key_of_a_keeper_reaches_the_log(caplog: pytest.LogCaptureFixture):

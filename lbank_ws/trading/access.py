@@ -133,17 +133,14 @@ class Access:
 class HasKeys(Protocol):
     """The calls about subscribe keys, each of which raises `RestFailed`."""
 
-    def create_subscribe_key(self) -> str:
+    def new_key(self) -> str:
         """Give a new key."""
 
-    def refresh_subscribe_key(self, key: str) -> None:
+    def refresh_key(self, key: str) -> None:
         """Let a key live an hour from now on."""
 
-    def destroy_subscribe_key(self, key: str) -> None:
+    def close_key(self, key: str) -> None:
         """End a key."""
-
-    def close(self) -> None:
-        """Close the connection."""
 
 
 class KeyKeeper:
@@ -190,24 +187,23 @@ class KeyKeeper:
             log.warning("the exchange does not take the subscribe key any more; another one is fetched")
 
     def close(self) -> None:
-        """Destroy the key, as well as that can be done, and close the connection."""
+        """Destroy the key, as well as that can be done."""
         with self._lock:
             key = self._access.forget()
         if key is not None:
             try:
-                self._rest.destroy_subscribe_key(key)
+                self._rest.close_key(key)
             except RestFailed as failure:
                 log.debug("the subscribe key is left to end by itself: %s", failure)
-        self._rest.close()
 
     def _make(self, call: Call, now_s: float, wall_s: float) -> None:
         try:
             if call.kind == "refresh":
-                self._rest.refresh_subscribe_key(call.key)
+                self._rest.refresh_key(call.key)
                 with self._lock:
                     self._access.refreshed(now_s, wall_s)
                 return
-            key = self._rest.create_subscribe_key()
+            key = self._rest.new_key()
         except RestFailed as failure:
             self._failed(call, failure, now_s)
             return

@@ -48,7 +48,17 @@ from lbank_ws.events import (
 from lbank_ws.feed.backlog import Policy
 from lbank_ws.feed.subscriptions import Subscribed
 from lbank_ws.knowing import LineView, SubscriptionStats
+from lbank_ws.signer import Credentials
 from lbank_ws.subscribing import Subscription
+from lbank_ws.trading_errors import (
+    CredentialsRefused,
+    JournalBusy,
+    JournalFailed,
+    OrderRefused,
+    OrdersHalted,
+    OrderUnknown,
+    RestRefused,
+)
 from lbank_ws.version import VERSION
 
 if TYPE_CHECKING:
@@ -64,6 +74,8 @@ __all__ = [
     "Cause",
     "Channel",
     "ConnectionLost",
+    "Credentials",
+    "CredentialsRefused",
     "DecodeError",
     "Depth",
     "Ended",
@@ -74,6 +86,8 @@ __all__ = [
     "Gap",
     "GapCause",
     "GaveUp",
+    "JournalBusy",
+    "JournalFailed",
     "Kline",
     "LBankClient",
     "LBankError",
@@ -82,13 +96,17 @@ __all__ = [
     "LoginRefused",
     "MissingExtra",
     "NoEvent",
+    "OrderRefused",
     "OrderStatus",
+    "OrderUnknown",
     "OrderUpdate",
+    "OrdersHalted",
     "Policy",
     "RecordingBusy",
     "RecordingFailed",
     "Refused",
     "RestFailed",
+    "RestRefused",
     "SlowCallback",
     "Stale",
     "StaleBook",

@@ -312,12 +312,14 @@ class RestFailed(LBankError):
         path: What was called: `/v2/timestamp.do`.
         reason: What came instead of an answer, or the exchange's own words, with IP addresses masked.
         code: The exchange's own number, or None where it sent none.
+        was_sent: Whether the exchange may have heard it; False is proof that nothing left.
     """
 
-    def __init__(self, path: str, reason: str, code: int | None = None) -> None:
+    def __init__(self, path: str, reason: str, code: int | None = None, *, was_sent: bool = True) -> None:
         self.path = path
         self.reason = quoted(reason)
         self.code = code
+        self.was_sent = was_sent
         super().__init__(path, self.reason, code)
 
     def __str__(self) -> str:

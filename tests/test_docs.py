@@ -15,7 +15,7 @@ from types import ModuleType
 
 import pytest
 
-from lbank_ws import errors, events
+from lbank_ws import errors, events, trading_errors
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "lbank_ws"
@@ -24,7 +24,9 @@ PAGES = [*sorted(ROOT.glob("*.md")), *sorted(DOCS.rglob("*.md"))]
 WIRE = DOCS / "reference" / "wire.md"
 
 ERROR_CLASSES = [
-    known for known in vars(errors).values() if isinstance(known, type) and issubclass(known, errors.LBankError)
+    known
+    for known in {**vars(errors), **vars(trading_errors)}.values()
+    if isinstance(known, type) and issubclass(known, errors.LBankError)
 ]
 EVENT_CLASSES = [
     *(events.Ticker, events.Depth, events.Level, events.Trade, events.Kline, events.Status, events.Gap),

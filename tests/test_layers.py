@@ -15,7 +15,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "lbank_ws"
 
-VOCABULARY = ("quoting", "causes", "errors", "channels", "pushed", "account_events", "events")
+VOCABULARY = ("quoting", "causes", "errors", "trading_errors", "channels", "pushed", "account_events", "events")
 DECIDING = (
     "feed.states",
     "feed.subscriptions",
@@ -58,14 +58,16 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "quoting": (),
     "causes": (),
     "errors": ("quoting", "causes"),
+    "trading_errors": ("errors", "quoting"),
+    "environment": ("errors", "quoting"),
     "channels": ("quoting", "errors"),
     "pushed": (),
     "account_events": ("channels", "pushed"),
     "events": ("causes", "errors", "channels", "pushed", "account_events"),
     "reach": ("errors",),
-    "signer": ("errors", "quoting"),
+    "signer": ("errors", "quoting", "environment"),
     # Without an address of the caller's the dialect's own counts, and its path.
-    "settings": ("errors", "quoting", "wire"),
+    "settings": ("errors", "quoting", "environment", "wire"),
     "wire": (*VOCABULARY, "signer", "wire"),
     "feed": (*VOCABULARY, "version", "reach", "wire", "feed"),
     # What fetches; what is fetched is decided in feed.backfill.
@@ -90,8 +92,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 IMPORTED_ONLY_IN = {
     "websocket": ("feed.connection", "feed.fastread"),
     "random": ("feed.backoff", "sandbox"),
-    "requests": ("trading.rest", "trading.transport"),
-    "urllib3": ("trading.rest", "trading.transport"),
+    "requests": ("trading.calling", "trading.transport"),
+    "urllib3": ("trading.calling", "trading.transport"),
 }
 # The deciding half of feed/ has time as an argument, and no socket and no thread.
 NOT_IN_DECIDING = (
@@ -101,9 +103,9 @@ NOT_IN_DECIDING = (
 # What is called or read by such a name, and the only rooms that may.
 NAMED_ONLY_IN = {
     "Thread": ("feed.line", "feed.dispatch", "feed.caretaker", "feed.fetching", "feed.recorder", "sandbox.loop_thread"),
-    "environ": ("signer", "settings", "cli"),
-    "environb": ("signer", "settings", "cli"),
-    "getenv": ("signer", "settings", "cli"),
+    "environ": ("environment", "cli"),
+    "environb": ("environment", "cli"),
+    "getenv": ("environment", "cli"),
     "print": ("cli", "__main__"),
     "sys.exit": ("cli", "__main__"),
     "basicConfig": ("cli", "__main__"),

@@ -8,11 +8,15 @@ from itertools import pairwise
 import pytest
 
 from lbank_ws.errors import RestFailed
-from lbank_ws.trading.access import FOR_GOOD, LIFE_S, LONGEST_WAIT_S, REFRESH_S, REPLACE_S, Access, Call, KeyKeeper
+from lbank_ws.trading.access import LIFE_S, LONGEST_WAIT_S, REFRESH_S, REPLACE_S, Access, Call, KeyKeeper
+from lbank_ws.trading_errors import CredentialsRefused, RestRefused
 
 FIRST, SECOND = "a" * 64, "b" * 64
 DAY_S = 86_400.0
 CREATE = Call("create")
+SILENCE = RestFailed("/v2/subscribe/get_key.do", "no whole answer within 3 s")
+NO = RestRefused("/v2/subscribe/get_key.do", "busy", 10004)
+BAD_SIGNATURE = CredentialsRefused("/v2/subscribe/get_key.do", "Invalid signature", 10007, "check the secret")
 
 
 def living(key: str = FIRST, at_s: float = 0.0) -> Access:
@@ -55,13 +59,13 @@ def test_a_computer_that_slept_refreshes_by_the_wall_clock():
     assert access.call(10.0, LIFE_S) == CREATE
 
 
-@pytest.mark.parametrize("code", [10003, 10007])
-def test_a_refresh_that_is_refused_means_a_new_key_at_once(code: int):
+@pytest.mark.parametrize("failure", [NO, BAD_SIGNATURE])
+def test_a_refresh_that_is_refused_means_a_new_key_at_once(failure: RestFailed):
     """Whatever the number: another key is the cure, and the next refusal tells whether it is not."""
     access = living()
     _, call = due_s(access, 0) or (0, CREATE)
 
-    assert access.failed(call, code, REFRESH_S) is False
+    assert access.failed(call, failure, REFRESH_S) is False
     assert (access.key, due_s(access, REFRESH_S)) == (None, (REFRESH_S, CREATE))
 
 
@@ -73,7 +77,7 @@ def test_a_refresh_without_an_answer_is_tried_again_while_the_key_lives():
     while (found := due_s(access, now_s)) is not None and found[1].kind == "refresh":
         now_s, call = found
         calls.append(now_s)
-        access.failed(call, None, now_s)
+        access.failed(call, SILENCE, now_s)
 
     waits = [later - earlier for earlier, later in pairwise(calls)]
     assert found == (REPLACE_S, CREATE)
@@ -82,7 +86,8 @@ def test_a_refresh_without_an_answer_is_tried_again_while_the_key_lives():
     assert access.key is None
 
 
-def test_a_key_that_cannot_be_had_is_asked_for_later_and_later():
+@pytest.mark.parametrize("failure", [SILENCE, NO])
+def test_a_key_that_cannot_be_had_is_asked_for_later_and_later(failure: RestFailed):
     """An exchange in trouble is not helped by a call a second."""
     access = Access()
     waits = []
@@ -93,17 +98,16 @@ def test_a_key_that_cannot_be_had_is_asked_for_later_and_later():
         assert found[1] == CREATE
         waits.append(found[0] - now_s)
         now_s = found[0]
-        access.failed(CREATE, 10004, now_s)
+        access.failed(CREATE, failure, now_s)
 
     assert waits == [0, 1, 2, 4, 8, 16, 32, 60, 60]
 
 
-@pytest.mark.parametrize("code", sorted(FOR_GOOD))
-def test_a_refusal_for_good_is_not_tried_again(code: int):
+def test_a_refusal_for_good_is_not_tried_again():
     """The same key, signed with the same secret, from the same address, would be refused again."""
     access = Access()
 
-    assert access.failed(CREATE, code, 0) is True
+    assert access.failed(CREATE, BAD_SIGNATURE, 0) is True
     assert due_s(access, 0) is None
 
 
@@ -182,7 +186,11 @@ def keeper(exchange: Exchange, is_wanted: Callable[[], bool] = lambda: True) -> 
     """Give a keeper, and what it tells."""
     told: list[object] = []
     made = KeyKeeper(
-        exchange, is_wanted, lambda key: told.append(key and key[0]), lambda code, *words: told.append((code, *words))
+        exchange,
+        is_wanted,
+        lambda key: told.append(key and key[0]),
+        lambda code, *words: told.append((code, *words)),
+        lambda failure: told.append(type(failure).__name__),
     )
     return made, told
 
@@ -222,14 +230,26 @@ def test_a_refresh_that_is_refused_takes_the_key_away_and_gives_another():
 def test_a_refusal_for_good_is_told_once():
     """The subscriptions are refused then, and the exchange is left alone."""
     exchange = Exchange()
-    exchange.answers = [RestFailed("/v2/subscribe/get_key.do", "Invalid signature", 10007)] * 3
+    exchange.answers = [BAD_SIGNATURE] * 3
     made, told = keeper(exchange)
 
     for s in range(200):
         made.errand(s, s)
 
     assert exchange.calls == ["create"]
-    assert [each[:2] for each in told if isinstance(each, tuple)] == [(10007, "Invalid signature")]
+    assert told == [(10007, "Invalid signature", "check the secret")]
+
+
+def test_of_several_failures_in_a_row_the_first_is_told():
+    """A fault a second would hide all others."""
+    exchange = Exchange()
+    exchange.answers = [SILENCE] * 5
+    made, told = keeper(exchange)
+
+    for s in range(200):
+        made.errand(s, s)
+
+    assert (len(exchange.calls), told) == (6, ["RestFailed", "a"])
 
 
 @pytest.mark.parametrize("answer", [None, RestFailed("/v2/subscribe/destroy_key.do", "gone", 10003)])

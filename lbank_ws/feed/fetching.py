@@ -45,7 +45,7 @@ class Fetching:
         clock: Tells time and waits.
         rest: Where the past is fetched; None where nothing is.
         resume: Where it is kept how far each subscription had come, or None.
-        account: Where the state of an account is fetched; None where there is none.
+        account: Gives where the state of an account is fetched, or None where there is none.
         pairs: Gives the pairs of the market that are wanted; where orders may be, too.
     """
 
@@ -56,7 +56,7 @@ class Fetching:
         clock: Clock,
         rest: Rest | None,
         resume: ResumeFile | None,
-        account: Account | None = None,
+        account: Callable[[], Account | None] = lambda: None,
         pairs: Callable[[], Collection[str]] = tuple,
     ) -> None:
         self._deliver = deliver
@@ -185,7 +185,7 @@ class Fetching:
             topic,
             has_requests=False,
             has_rest=self._rest is not None,
-            has_account=self._account is not None,
+            has_account=self._account() is not None,
             pairs=self._pairs.keys(),
         )
         self._fills[topic] = fill
@@ -281,7 +281,7 @@ class Fetching:
             if fill is None:
                 return
             if rows is None:
-                rest = self._account if fetch.topic.channel.is_private else self._rest
+                rest = self._account() if fetch.topic.channel.is_private else self._rest
                 wait_s = 0.0 if rest is None else rest.wait_s()
                 self._hand_on(fetch.topic, fill.failed(fetch, now, wait_s=wait_s), now)
                 if failed is not None and isinstance(fill, StateFill) and fill.misses == 1:
@@ -291,7 +291,8 @@ class Fetching:
 
     def _rows(self, fetch: Fetch) -> Sequence[Event]:
         if fetch.topic.channel.is_private:
-            return [] if self._account is None else rows_of_account(self._account, fetch)
+            account = self._account()
+            return [] if account is None else rows_of_account(account, fetch)
         return [] if self._rest is None else rows_of_market(self._rest, fetch)
 
     def _hand_on(self, topic: Topic, step: Step, now: Moment) -> None:

@@ -30,10 +30,17 @@ class Pool:
     Args:
         make: Makes the line of that number; the function that it is given is called on the line's end.
         placement: Decides what rides where.
+        need_account: Called when something of an account is wanted; raises `UsageError` where that cannot be.
     """
 
-    def __init__(self, make: Callable[[int, Callable[[], None]], Line], placement: Placement) -> None:
+    def __init__(
+        self,
+        make: Callable[[int, Callable[[], None]], Line],
+        placement: Placement,
+        need_account: Callable[[], object] = lambda: None,
+    ) -> None:
         self._make = make
+        self._need_account = need_account
         self._placement = placement
         self._lock = threading.RLock()
         self._has_changed = threading.Event()  # a line ended
@@ -53,6 +60,8 @@ class Pool:
             try:
                 for number, placed in self._placed(topics).items():
                     self._line(number).check(placed)
+                if any(topic.channel.is_private for topic in new):
+                    self._need_account()
             except LBankError:
                 self._take_back(new)
                 raise
@@ -157,6 +166,11 @@ class Pool:
             return []
         known = line.look(lambda session: session.subscriptions.all())
         return [wanted.topic for wanted in known if wanted.state is not Subscribed.REFUSED]
+
+    def pairs(self) -> set[str]:
+        """Give the pairs of the market that are wanted."""
+        with self._lock:
+            return {topic.pair for topic in self._placement.topics() if not topic.channel.is_private}
 
     def lines(self) -> list[Line]:
         """Give every line, in the order of their numbers."""

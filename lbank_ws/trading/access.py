@@ -17,6 +17,7 @@ from typing import Literal, NamedTuple, Protocol
 
 from lbank_ws.errors import RestFailed
 from lbank_ws.quoting import hide
+from lbank_ws.trading_errors import CredentialsRefused
 
 log = logging.getLogger("lbank_ws")
 
@@ -26,11 +27,6 @@ REPLACE_S = LIFE_S - 60.0  # one that could not be refreshed until then is repla
 FIRST_WAIT_S = 1.0
 LONGEST_WAIT_S = 60.0
 YOUNG_S = 60.0  # a key that is refused sooner is no better than the one before it
-
-# What another try would not change: the key is unknown, its signature, its permission, its address or its country.
-# Source: docs/reference/wire.md, "REST".
-FOR_GOOD = frozenset({10005, 10006, 10007, 10022, 10067, 10201, 10202, 10203, 10205})
-ADVICE = "check the API key, its secret, its permission to read, and to which IP address it is bound"
 
 
 class Call(NamedTuple):
@@ -91,15 +87,20 @@ class Access:
         self._renewed = asked_s, asked_wall_s
         self._failures = 0
 
-    def failed(self, call: Call, code: int | None, now_s: float) -> bool:
-        """Take it that a call failed, with the exchange's number where it said no; True when that is for good."""
-        if call.kind == "refresh" and code is not None and call.key == self._key:
+    def failed(self, call: Call, failure: RestFailed, now_s: float) -> bool:
+        """Take it that a call failed; True when no other try would change that."""
+        if call.kind == "refresh" and failure.code is not None and call.key == self._key:
             self._give_up(now_s)
-        elif code in FOR_GOOD:
+        elif call.kind == "create" and isinstance(failure, CredentialsRefused):
             self._is_refused = True
         else:
             self._wait(now_s)
         return self._is_refused
+
+    @property
+    def failures(self) -> int:
+        """How many calls, or young keys, have failed in a row."""
+        return self._failures
 
     def refused(self, key: str, now_s: float) -> bool:
         """Take it that the socket said a key opens nothing; False when that is not the one in use.
@@ -154,6 +155,7 @@ class KeyKeeper:
         is_wanted: Tells whether anybody needs the key.
         give: Takes each new key, and None where there is none for now.
         deny: Takes the exchange's number, its words, and what to do, when there will be none.
+        tell: Takes the first of several failures in a row; it is tried on.
     """
 
     def __init__(
@@ -162,11 +164,13 @@ class KeyKeeper:
         is_wanted: Callable[[], bool],
         give: Callable[[str | None], object],
         deny: Callable[[int | None, str, str], object],
+        tell: Callable[[RestFailed], object],
     ) -> None:
         self._rest = rest
         self._is_wanted = is_wanted
         self._give = give
         self._deny = deny
+        self._tell = tell
         self._lock = threading.Lock()
         self._access = Access()
 
@@ -214,12 +218,15 @@ class KeyKeeper:
 
     def _failed(self, call: Call, failure: RestFailed, now_s: float) -> None:
         with self._lock:
-            is_for_good = self._access.failed(call, failure.code, now_s)
+            is_for_good = self._access.failed(call, failure, now_s)
             has_ended = call.kind == "refresh" and self._access.key is None
+            is_first = self._access.failures == 1
         if is_for_good:
-            self._deny(failure.code, failure.reason, ADVICE)
+            self._deny(failure.code, failure.reason, getattr(failure, "advice", ""))
         elif has_ended:
             log.warning("the subscribe key could not be refreshed (%s); another one is fetched", failure)
             self._give(None)
+        elif is_first:
+            self._tell(failure)
         else:
-            log.warning("no subscribe key for now: %s", failure)
+            log.debug("still no answer about the subscribe key: %s", failure)

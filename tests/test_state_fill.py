@@ -158,7 +158,8 @@ def test_what_has_ended_is_not_asked_for_at_the_first_start():
 def test_a_drop_while_it_is_fetched_goes_back_to_the_same_moment():
     """What ended in the first outage must not be lost in the second."""
     told = orders().live(order(FILLED, "1", "old", s=100))
-    told.back(200).ticked(200 + HOLD_S).live(order(OPEN, "0", "x", s=300), s=300)
+    told.back(200).live(order(OPEN, "0", "x", s=300), s=201).ticked(201 + HOLD_S)
+    assert told.said == ["live filled 1", "live open 0"]
     told.fill.opened()
     told.back(400).answered([])
 
@@ -267,8 +268,9 @@ def test_pushes_wait_three_seconds_at_most():
 
     told.ticked(1 + HOLD_S)
     told.live(order(PARTLY, "0.6", s=2), s=6)
-    told.answered(LOCKED, [order(OPEN, s=0)])
 
+    assert told.said == ["live partly filled 0.5", "live partly filled 0.6"]
+    told.answered(LOCKED, [order(OPEN, s=0)])
     assert told.said == ["live partly filled 0.5", "live partly filled 0.6"]
 
 

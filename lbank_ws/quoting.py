@@ -35,6 +35,11 @@ def hide(secret: str) -> None:
         _secrets.pop(next(iter(_secrets)), None)
 
 
+def hidden() -> tuple[str, ...]:
+    """Give the secrets that `hide` was told."""
+    return tuple(_secrets)
+
+
 def without_addresses(text: str) -> str:
     """Give the text with every IP address replaced by `x.x.x.x`.
 
@@ -51,7 +56,7 @@ def quoted(text: str) -> str:
     """
     # Masked before it is cut: half an address, or half a secret, would not be recognised as one.
     start = text[:_SEARCHED_CHARACTERS]
-    for secret in tuple(_secrets):
+    for secret in hidden():
         start = start.replace(secret, MASK)
     masked = without_addresses(start)
     shown = masked.translate(_CONTROLS).encode("ascii", "backslashreplace").decode("ascii")

@@ -132,6 +132,17 @@ def test_without_anything_held_back_no_pair_is_asked_for():
     assert (told.asked, told.fill.due_s()) == (["balances"], float("inf"))
 
 
+@pytest.mark.parametrize(
+    ("row", "unexplained"),
+    [(None, {"usdt"}), (order(OPEN), set()), (replace(order(OPEN), side="sell"), {"usdt"})],
+)
+def test_what_no_known_order_holds_back_is_wondered_at(row: OrderUpdate | None, unexplained: set[str]):
+    """An order is open on a pair that nobody named, and there is no list of all."""
+    told = orders().back().answered(LOCKED, [] if row is None else [row])
+
+    assert told.fill.unexplained == unexplained  # type: ignore[attr-defined]  # it is the one of orders
+
+
 def test_what_was_open_and_is_not_listed_is_looked_up():
     """It has ended meanwhile; a list of open orders does not say how."""
     told = orders().live(order(OPEN)).back().answered(LOCKED, [], [], [order(FILLED, "1", s=1)])

@@ -22,6 +22,7 @@ from lbank_ws.feed.backfill import fill_for
 from lbank_ws.feed.calls import Account, rows_of_account, rows_of_market
 from lbank_ws.feed.clock import Clock, Moment, Waker
 from lbank_ws.feed.gaps import Ledger
+from lbank_ws.feed.order_fill import OrderFill
 from lbank_ws.feed.reaction import Reaction
 from lbank_ws.feed.resume import Mark, ResumeFile
 from lbank_ws.feed.state_fill import StateFill
@@ -67,6 +68,7 @@ class Fetching:
         self._account = account
         self._wanted_pairs = pairs
         self._pairs: dict[str, None] = {}  # where orders may be
+        self._wondered: frozenset[str] = frozenset()
         self._marks: dict[Topic, Mark] = {}
         self._lock = threading.Lock()
         self._ledger = Ledger()
@@ -288,6 +290,17 @@ class Fetching:
                     self._deliver(Reaction(faults=[failed]))  # it is tried on; the state is not known until then
             else:
                 self._hand_on(fetch.topic, fill.answered(fetch, rows, now), now)
+                self._wonder(fill)
+
+    def _wonder(self, fill: Fill) -> None:
+        """Say it, once, when orders are open on pairs that nobody named: they are listed by pair alone."""
+        if isinstance(fill, OrderFill) and (unexplained := fill.unexplained - self._wondered):
+            self._wondered |= unexplained
+            log.warning(
+                "something of %s is held back, and no open order of the pairs that are known explains it; "
+                "name the pairs that you trade: on_order('btc_usdt')",
+                ", ".join(sorted(unexplained)),
+            )
 
     def _rows(self, fetch: Fetch) -> Sequence[Event]:
         if fetch.topic.channel.is_private:

@@ -28,6 +28,9 @@ class OrderFill(StateFill):
     The exchange lists open orders by pair alone. Which pairs are worth asking for is known from `pairs`, and from the
     balances: an order holds something of its pair back.
 
+    Attributes:
+        unexplained: The assets of which something is held back, and no order that is known holds it.
+
     Args:
         topic: That of orders.
         pairs: Where orders may be; whoever owns it adds to it.
@@ -35,7 +38,9 @@ class OrderFill(StateFill):
 
     def __init__(self, topic: Topic, pairs: Collection[str]) -> None:
         super().__init__(topic)
+        self.unexplained: frozenset[str] = frozenset()
         self._pairs = pairs
+        self._held_back: set[str] = set()
         self._newest: dict[str, OrderUpdate] = {}  # as told, by order id
         self._fills: dict[str, set[str]] = {}  # the deals that were told, by order id
         self._plan: list[Ask] = []
@@ -69,9 +74,9 @@ class OrderFill(StateFill):
 
     def _take(self, fetch: Fetch, rows: Sequence[Event]) -> None:
         if not fetch.pair:
-            held_back = {row.asset for row in rows if isinstance(row, BalanceUpdate) and row.locked}
+            self._held_back = {row.asset for row in rows if isinstance(row, BalanceUpdate) and row.locked}
             pairs = sorted({*self._pairs, *(known.pair for known in self._newest.values())})
-            self._plan = [Ask(pair) for pair in pairs if held_back & set(pair.split("_"))]
+            self._plan = [Ask(pair) for pair in pairs if self._held_back & set(pair.split("_"))]
             if self._since_at is not None:
                 self._plan += [Ask(pair, since=self._since_at - SLACK) for pair in pairs]
         for row in rows:
@@ -94,6 +99,7 @@ class OrderFill(StateFill):
 
     def _news(self) -> tuple[list[Event], list[Event]]:
         self._is_begun = False
+        self._explain()
         before: list[Event] = []
         behind: list[Event] = []
         for order_id, row in self._fetched.items():
@@ -103,6 +109,15 @@ class OrderFill(StateFill):
             elif all(each.is_older_than(row) for each in pushed):
                 behind.append(row)
         return before, behind
+
+    def _explain(self) -> None:
+        orders = [*self._newest.values(), *self._fetched.values()]
+        orders += [each for each in self._held if isinstance(each, OrderUpdate)]
+        holding = set()
+        for each in orders:
+            base, _, quote = each.pair.partition("_")
+            holding.add(base if each.side == "sell" else quote)
+        self.unexplained = frozenset(self._held_back - holding)
 
     def _told(self, event: Event) -> Iterator[Event]:
         if not isinstance(event, OrderUpdate):

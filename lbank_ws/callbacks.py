@@ -9,6 +9,7 @@ from typing import Any, TypeVar, overload
 from lbank_ws.channels import EVERY_PAIR, Channel, checked_pair, topic
 from lbank_ws.events import Depth, OrderUpdate
 from lbank_ws.feed.dispatch import Dispatch, name_of
+from lbank_ws.feed.fetching import Fetching
 from lbank_ws.feed.pool import Pool
 
 _Callback = TypeVar("_Callback", bound=Callable[[Any], object])
@@ -28,6 +29,7 @@ class Callbacks:
 
     _dispatch: Dispatch
     _pool: Pool
+    _fetching: Fetching
 
     @overload
     def on_ticker(self, pair: _Callback, /) -> _Callback: ...
@@ -107,6 +109,8 @@ class Callbacks:
         if pair == EVERY_PAIR:
             return partial(self._of_account, Channel.ORDER)
         only = _of_pair(checked_pair(pair))
+
+        self._fetching.mind(pair)
 
         def register(callback: _Callback) -> _Callback:
             self._of_account(Channel.ORDER, only(callback))

@@ -31,12 +31,14 @@ from lbank_ws.feed.logbook import Logbook
 from lbank_ws.feed.offset import Offset
 from lbank_ws.feed.placement import Placement
 from lbank_ws.feed.pool import Pool
-from lbank_ws.feed.reaction import Habits
+from lbank_ws.feed.reaction import Habits, Reaction
 from lbank_ws.feed.recorder import Recorder
 from lbank_ws.feed.resume import ResumeFile
 from lbank_ws.feed.session import Session
 from lbank_ws.feed.states import State
 from lbank_ws.knowing import Knowing
+from lbank_ws.signer import Credentials
+from lbank_ws.trading.link import Link
 from lbank_ws.trading.rest import DEFAULT_URLS, Rest
 from lbank_ws.wire import dialect_named
 
@@ -88,6 +90,8 @@ class LBankClient(Knowing):
             since this one; None for none.
         record: A file that keeps every frame of both directions, credentials and IP addresses masked; one that is a
             recording already is continued. `.gz` packs it, `.zst` too and needs the extra `record`.
+        credentials: Who asks for an account's streams; read from the environment at the first need when None. In the
+            simple dialect one line logs in with them, and carries orders.
         connect: Makes connected sockets, for simulations; see `feed.dial.Connect`.
         clock: Tells time and waits, for simulations; see `feed.clock.Clock`.
 
@@ -122,6 +126,7 @@ class LBankClient(Knowing):
         backfill: bool = True,
         resume: str | os.PathLike[str] | None = None,
         record: str | os.PathLike[str] | None = None,
+        credentials: Credentials | None = None,
         connect: Connect | None = None,
         clock: Clock | None = None,
     ) -> None:
@@ -154,11 +159,26 @@ class LBankClient(Knowing):
                 record, dialect=spoken.name, host=host, deliver=self._dispatch.put, clock=self._clock
             )
         offset, listing, dials = Offset(), Listing(), Dials(Hosts(urls))
+        asked = self.rest_url or (DEFAULT_URLS[0] if urls == spoken.urls else None)
+        self._link = Link(
+            urls,
+            asked,
+            credentials,
+            exchange_ms=partial(self._exchange_ms, offset),
+            ca_file=ca_file,
+            proxy=proxy,
+            timeout_s=REST_TIMEOUT_S,
+        )
+        log_in = self._link.log_in() if spoken.has_orders and credentials is not None else None
         dial = connect or Dialler(ca_file, proxy).dial
 
         def line(number: int, on_end: Callable[[], None]) -> Line:
             backoff = Backoff(backoff_first_s, backoff_cap_s, give_up_after_s)
-            session = Session(dialect_named(dialect), backoff, habits, offset=offset, listing=listing, line=number)
+            # The first line is made together with the pool, and is for the market.
+            sign = log_in if number > 1 and self._pool.is_for_orders(number) else None
+            session = Session(
+                dialect_named(dialect), backoff, habits, offset=offset, listing=listing, line=number, sign=sign
+            )
             return Line(
                 session,
                 dials,
@@ -168,9 +188,8 @@ class LBankClient(Knowing):
                 logbook=logbook,
                 recorder=self.recorder,
                 on_end=on_end,
+                on_bad_key=self._key_refused,
             )
-
-        asked = self.rest_url or (DEFAULT_URLS[0] if urls == spoken.urls else None)
 
         def rest() -> Rest | None:
             return None if asked is None else Rest(asked, ca_file=ca_file, proxy=proxy, timeout_s=REST_TIMEOUT_S)
@@ -181,9 +200,13 @@ class LBankClient(Knowing):
             self._clock,
             rest() if backfill else None,
             None if resume is None else ResumeFile(resume),
+            lambda: self._link.made,
+            lambda: self._pool.pairs(),
         )
-        self._pool = Pool(line, Placement(depth_pairs_a_line, subscriptions_a_line))
-        self._caretaker = Caretaker(offset, listing, self._clock, self._pool.look, rest())
+        self._pool = Pool(line, Placement(depth_pairs_a_line, subscriptions_a_line), self._need_account)
+        self._caretaker = Caretaker(offset, listing, self._clock, self._pool.look, rest(), self._link)
+        if log_in is not None:
+            self._pool.open_for_orders()
         self._lock = threading.Lock()
         self._has_started = False
 
@@ -302,6 +325,24 @@ class LBankClient(Knowing):
         if self._has_started:
             raise UsageError("a client runs once; make a new LBankClient() to run again")
         return self._pool.state is not State.CLOSED
+
+    def _exchange_ms(self, offset: Offset) -> float | None:
+        """Tell what the exchange's clock says, where it was asked; what pushes tell of it is too coarse to sign by."""
+        now = self._clock.now()
+        ahead_s = offset.ahead_s(now) if offset.source == "rest" else None
+        return None if ahead_s is None else now.ns / 1e6 - 1000 * ahead_s
+
+    def _need_account(self) -> None:
+        pool = self._pool
+        self._link.need(pool.wants_account, pool.keyed, pool.account_refused, self._tell)
+        self._caretaker.wake()
+
+    def _key_refused(self, key: str) -> None:
+        self._link.refused(key, self._clock.now().s)
+        self._caretaker.wake()
+
+    def _tell(self, fault: LBankError) -> None:
+        self._dispatch.put(Reaction(faults=[fault]))
 
     def _end_recording(self, timeout_s: float) -> bool:
         """Close the file behind the last frame; before the callbacks end, which hear of a disk that is full."""

@@ -31,8 +31,8 @@ def at(s: float) -> Moment:
     return Moment(s, BEGAN_NS + round(s * 1e9))
 
 
-def signed(timestamp: str) -> tuple[str, str]:
-    return "key", f"signature of {timestamp}"
+def signed(at_ms: int) -> tuple[str, str, str]:
+    return "key", str(at_ms), f"signature of {at_ms}"
 
 
 def session(**waits: float) -> Session:
@@ -396,6 +396,6 @@ def test_an_order_is_spelt_as_the_guide_and_rest_have_it(order: OrderRequest, sa
 def test_v2_has_neither_a_log_in_nor_orders_on_its_socket():
     """Orders of V2 go over REST."""
     with pytest.raises(UsageError):
-        V2().log_in("key", "signature", timestamp="1")
+        V2().log_in("key", "1", "signature")
     with pytest.raises(UsageError):
         V2().order("1", Order().order)

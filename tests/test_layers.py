@@ -29,6 +29,7 @@ DECIDING = (
     "feed.backfill",
     "feed.bar_fill",
     "feed.backlog",
+    "feed.balance_fill",
     "feed.bars",
     "feed.gaps",
     "feed.gate",
@@ -36,9 +37,11 @@ DECIDING = (
     "feed.listing",
     "feed.merging",
     "feed.offset",
+    "feed.order_fill",
     "feed.outgoing",
     "feed.placement",
     "feed.reaction",
+    "feed.state_fill",
     "feed.submissions",
     "feed.trade_fill",
     "feed.vigil",
@@ -68,7 +71,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "wire": (*VOCABULARY, "signer", "wire"),
     "feed": (*VOCABULARY, "version", "reach", "wire", "feed"),
     # What fetches; what is fetched is decided in feed.backfill.
-    "feed.fetching": (*VOCABULARY, "version", "wire", "feed", "trading.rest"),
+    **dict.fromkeys(("feed.fetching", "feed.calls"), (*VOCABULARY, "version", "wire", "feed", "trading.rest")),
     # A Moment is a pair of numbers; the clocks themselves stay out of reach.
     **dict.fromkeys(DECIDING, (*VOCABULARY, "wire", *DECIDING, "feed.clock.Moment")),
     "trading": (*VOCABULARY, "reach", "signer", "settings", "wire", "trading"),

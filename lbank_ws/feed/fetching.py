@@ -1,7 +1,8 @@
 """Stands between the lines and the callbacks: tells of holes, and fetches what can still be had of them.
 
 Decided here: nothing but when which part is asked. When a hole is one is decided in `gaps.py`, how it is filled in
-`trade_fill.py` and `bar_fill.py`. One thread a client, `lbank-ws-fetch`, makes the calls; a line never waits for one.
+`trade_fill.py` and `bar_fill.py`, for an account in `order_fill.py` and `balance_fill.py`. One thread a client,
+`lbank-ws-fetch`, makes the calls; a line never waits for one.
 """
 
 from __future__ import annotations
@@ -10,18 +11,21 @@ import logging
 import math
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from lbank_ws.causes import GapCause
-from lbank_ws.channels import Channel, Topic
+from lbank_ws.channels import Topic
 from lbank_ws.errors import ConnectionLost, RestFailed
 from lbank_ws.events import Event, Gap, Status
 from lbank_ws.feed.asking import Fetch, Fill, Step
 from lbank_ws.feed.backfill import fill_for
+from lbank_ws.feed.calls import Account, rows_of_account, rows_of_market
 from lbank_ws.feed.clock import Clock, Moment, Waker
 from lbank_ws.feed.gaps import Ledger
+from lbank_ws.feed.order_fill import OrderFill
 from lbank_ws.feed.reaction import Reaction
 from lbank_ws.feed.resume import Mark, ResumeFile
+from lbank_ws.feed.state_fill import StateFill
 from lbank_ws.feed.trade_fill import TradeFill
 from lbank_ws.trading.rest import Rest
 
@@ -42,6 +46,8 @@ class Fetching:
         clock: Tells time and waits.
         rest: Where the past is fetched; None where nothing is.
         resume: Where it is kept how far each subscription had come, or None.
+        account: Gives where the state of an account is fetched, or None where there is none.
+        pairs: Gives the pairs of the market that are wanted; where orders may be, too.
     """
 
     def __init__(
@@ -51,12 +57,18 @@ class Fetching:
         clock: Clock,
         rest: Rest | None,
         resume: ResumeFile | None,
+        account: Callable[[], Account | None] = lambda: None,
+        pairs: Callable[[], Collection[str]] = tuple,
     ) -> None:
         self._deliver = deliver
         self._topics_of = topics_of
         self._clock = clock
         self._rest = rest
         self._resume = resume
+        self._account = account
+        self._wanted_pairs = pairs
+        self._pairs: dict[str, None] = {}  # where orders may be
+        self._wondered: frozenset[str] = frozenset()
         self._marks: dict[Topic, Mark] = {}
         self._lock = threading.Lock()
         self._ledger = Ledger()
@@ -74,16 +86,26 @@ class Fetching:
         now = self._clock.now()
         lost = [status for status in reaction.statuses if status.kind in ("lost", "opened", "reconnected")]
         topics = self._topics_of(line) if lost and lost[0].topic is None else ()
+        changed = [status for status in reaction.statuses if _is_about_account(status)]
+        pairs = self._wanted_pairs() if changed else ()
         with self._lock:
-            if not lost and not self._ledger.has_open() and self._passes(reaction):
+            self._pairs.update(dict.fromkeys(pairs))
+            if not lost and not changed and not self._ledger.has_open() and self._passes(reaction):
                 self._deliver(reaction)
                 return
             ready = Reaction(statuses=reaction.statuses, faults=reaction.faults)
             for status in lost:
                 self._line_changed(status, topics, now, ready)
+            for status in changed:
+                self._account_changed(status, now, ready)
             for topic, event in reaction.events:
                 ready = self._event(topic, event, now, ready)
             self._deliver(ready)
+
+    def mind(self, pair: str) -> None:
+        """Note that orders of a pair may be open: a fetch of all orders asks for those of this pair, too."""
+        with self._lock:
+            self._pairs[pair] = None
 
     def left(self, topic: Topic) -> None:
         """Forget a subscription that is wanted no more."""
@@ -135,7 +157,8 @@ class Fetching:
     def _line_changed(self, status: Status, topics: Sequence[Topic], now: Moment, ready: Reaction) -> None:
         if status.kind != "lost":
             for topic in topics:
-                if (fill := self._fill(topic, now, ready)) is not None:
+                # An account's streams are asked for later, with a key; that they are is told as `live`.
+                if not topic.channel.is_private and (fill := self._fill(topic, now, ready)) is not None:
                     fill.back(now)
         elif isinstance(status.cause, ConnectionLost):
             ready.gaps += self._ledger.opened(topics, status.cause.cause)
@@ -144,11 +167,29 @@ class Fetching:
                     fill.opened()
         self._waker.wake()
 
+    def _account_changed(self, status: Status, now: Moment, ready: Reaction) -> None:
+        """Fetch the state of an account when its stream is on; note that something is missing when it is not."""
+        topic = status.topic
+        if topic is None or (fill := self._fill(topic, now, ready)) is None:
+            return
+        if status.kind == "live":
+            fill.back(now)
+        elif isinstance(status.cause, ConnectionLost):
+            ready.gaps += self._ledger.opened([topic], status.cause.cause)
+            fill.opened()
+        self._waker.wake()
+
     def _fill(self, topic: Topic, now: Moment, ready: Reaction) -> Fill | None:
         """Give what fills the holes of a topic; a topic that is new begins with the hole since the last run."""
         if topic in self._fills:
             return self._fills[topic]
-        fill = fill_for(topic, has_requests=False, has_rest=self._rest is not None)
+        fill = fill_for(
+            topic,
+            has_requests=False,
+            has_rest=self._rest is not None,
+            has_account=self._account() is not None,
+            pairs=self._pairs.keys(),
+        )
         self._fills[topic] = fill
         mark = self._marks.pop(topic, None)
         if mark is not None:
@@ -230,21 +271,42 @@ class Fetching:
     def _make(self, fetch: Fetch) -> None:
         """Make a call, without the lock, and hand on what follows from its answer."""
         rows: Sequence[Event] | None = None
+        failed: RestFailed | None = None
         try:
-            if self._rest is not None:
-                rows = _rows(self._rest, fetch)
+            rows = self._rows(fetch)
         except RestFailed as failure:
             log.debug("what is missing of %s could not be fetched: %s", fetch.topic, failure)
+            failed = failure
         now = self._clock.now()
         with self._lock:
             fill = self._fills.get(fetch.topic)
             if fill is None:
                 return
             if rows is None:
-                wait_s = 0.0 if self._rest is None else self._rest.wait_s()
+                rest = self._account() if fetch.topic.channel.is_private else self._rest
+                wait_s = 0.0 if rest is None else rest.wait_s()
                 self._hand_on(fetch.topic, fill.failed(fetch, now, wait_s=wait_s), now)
+                if failed is not None and isinstance(fill, StateFill) and fill.misses == 1:
+                    self._deliver(Reaction(faults=[failed]))  # it is tried on; the state is not known until then
             else:
                 self._hand_on(fetch.topic, fill.answered(fetch, rows, now), now)
+                self._wonder(fill)
+
+    def _wonder(self, fill: Fill) -> None:
+        """Say it, once, when orders are open on pairs that nobody named: they are listed by pair alone."""
+        if isinstance(fill, OrderFill) and (unexplained := fill.unexplained - self._wondered):
+            self._wondered |= unexplained
+            log.warning(
+                "something of %s is held back, and no open order of the pairs that are known explains it; "
+                "name the pairs that you trade: on_order('btc_usdt')",
+                ", ".join(sorted(unexplained)),
+            )
+
+    def _rows(self, fetch: Fetch) -> Sequence[Event]:
+        if fetch.topic.channel.is_private:
+            account = self._account()
+            return [] if account is None else rows_of_account(account, fetch)
+        return [] if self._rest is None else rows_of_market(self._rest, fetch)
 
     def _hand_on(self, topic: Topic, step: Step, now: Moment) -> None:
         ready = self._carried_out(topic, step, now, Reaction())
@@ -264,7 +326,7 @@ class Fetching:
             marks = dict(self._marks)
             for topic, fill in self._fills.items():
                 received_at = self._ledger.good_at(topic)
-                if received_at is None:
+                if received_at is None or topic.channel.is_private:  # an account's state is fetched at each start
                     continue
                 marks[topic] = Mark(
                     received_at,
@@ -288,10 +350,5 @@ class Fetching:
         self._waker.close()
 
 
-def _rows(rest: Rest, fetch: Fetch) -> Sequence[Event]:
-    topic = fetch.topic
-    if topic.channel is Channel.TRADE:
-        return rest.trades(topic.pair, size=fetch.size, after=fetch.start_at)
-    if topic.interval is None or fetch.start_at is None:
-        return []
-    return rest.klines(topic.pair, topic.interval, start_at=fetch.start_at, end_at=fetch.end_at, size=fetch.size)
+def _is_about_account(status: Status) -> bool:
+    return status.topic is not None and status.topic.channel.is_private and status.kind in ("live", "stale")

@@ -18,8 +18,8 @@ from lbank_ws.wire import Dialect, LogInReply, OrderReply
 
 ANSWER_S = 10.0  # how long the answer to a log-in may take
 
-Sign = Callable[[str], tuple[str, str]]
-"""Gives the API key and the signature for a log-in at a timestamp, in epoch milliseconds as text."""
+Sign = Callable[[int], tuple[str, str, str]]
+"""Gives key, timestamp and signature for a log-in at a moment, in epoch milliseconds; `Credentials.log_in` is one."""
 Settled = tuple[Submission, Outcome]
 
 
@@ -154,8 +154,7 @@ class Gate:
         if self._sign is not None and self._door is Door.SHUT:
             self._door = Door.ASKED
             self._asked_s = now_s
-            timestamp = str(exchange_ms)
-            return self._dialect.log_in(*self._sign(timestamp), timestamp=timestamp)
+            return self._dialect.log_in(*self._sign(exchange_ms))
         submission, until_s = next(iter(self._waiting.items()))
         del self._waiting[submission]
         self._number += 1

@@ -71,10 +71,11 @@ class Outgoing:
         self._subscriptions.ask_again(now.s, self.habits.ask_again_after_s)
         if self._subscriptions.has_steps():
             step, topic = self._subscriptions.next_step(now.s)
+            key = self._subscriptions.key if topic.channel.is_private else None
             if step == "unsubscribe":
-                return self._dialect.unsubscribe(topic)
+                return self._dialect.unsubscribe(topic, key)
             self._vigil.joined(topic, now)
-            return self._dialect.subscribe(topic)
+            return self._dialect.subscribe(topic, key)
         question, topic = self._vigil.question(now, is_pinged=self._is_pinged)
         return self._ping() if question == "ping" else self._dialect.request(topic, size=rows_of(topic.channel))
 

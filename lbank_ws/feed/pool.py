@@ -30,14 +30,22 @@ class Pool:
     Args:
         make: Makes the line of that number; the function that it is given is called on the line's end.
         placement: Decides what rides where.
+        need_account: Called when something of an account is wanted; raises `UsageError` where that cannot be.
     """
 
-    def __init__(self, make: Callable[[int, Callable[[], None]], Line], placement: Placement) -> None:
+    def __init__(
+        self,
+        make: Callable[[int, Callable[[], None]], Line],
+        placement: Placement,
+        need_account: Callable[[], object] = lambda: None,
+    ) -> None:
         self._make = make
+        self._need_account = need_account
         self._placement = placement
         self._lock = threading.RLock()
         self._has_changed = threading.Event()  # a line ended
         self._for_orders: int | None = None
+        self._key: str | None = None
         self._lines: dict[int, Line] = {number: self._made(number) for number in placement.numbers()}
         self._retired: list[Line] = []
         self._is_started = False
@@ -52,11 +60,15 @@ class Pool:
             try:
                 for number, placed in self._placed(topics).items():
                     self._line(number).check(placed)
+                if any(topic.channel.is_private for topic in new):
+                    self._need_account()
             except LBankError:
                 self._take_back(new)
                 raise
             for number, placed in self._placed(topics).items():
                 self._line(number).subscribe(placed)
+                if self._key is not None and any(topic.channel.is_private for topic in placed):
+                    self._line(number).keyed(self._key)
             self._start_new()
             return [wanted for topic in topics if (wanted := self.get(topic)) is not None]
 
@@ -73,6 +85,28 @@ class Pool:
                 if self._placement.leave(topic) is not None:
                     self._retire(number)
             return was_wanted
+
+    def keyed(self, key: str | None) -> None:
+        """Give every line that carries something of an account a new subscribe key."""
+        with self._lock:
+            self._key = key
+        for line in self._of_account():
+            line.keyed(key)
+
+    def account_refused(self, code: int | None, reason: str, advice: str) -> None:
+        """Tell every such line that there is no subscribe key to be had."""
+        for line in self._of_account():
+            line.account_refused(code, reason, advice)
+
+    def wants_account(self) -> bool:
+        """Tell whether anything of an account is wanted, and was not refused."""
+        return any(line.look(lambda session: session.subscriptions.of_account()) for line in self._of_account())
+
+    def _of_account(self) -> list[Line]:
+        with self._lock:
+            topics = [topic for topic in self._placement.topics() if topic.channel.is_private]
+            numbers = dict.fromkeys(self._placement.line_of(topic) for topic in topics)
+            return [self._lines[number] for number in numbers if number is not None]
 
     def submit(self, submission: Submission) -> None:
         """Let an order leave over the line for orders, which `open_for_orders` has made; see `Submission`.
@@ -132,6 +166,11 @@ class Pool:
             return []
         known = line.look(lambda session: session.subscriptions.all())
         return [wanted.topic for wanted in known if wanted.state is not Subscribed.REFUSED]
+
+    def pairs(self) -> set[str]:
+        """Give the pairs of the market that are wanted."""
+        with self._lock:
+            return {topic.pair for topic in self._placement.topics() if not topic.channel.is_private}
 
     def lines(self) -> list[Line]:
         """Give every line, in the order of their numbers."""

@@ -50,6 +50,7 @@ class Reaction:
         events: What to hand to callbacks, each with the topic that it belongs to.
         faults: Errors handed on instead of raised.
         settled: Orders that have come to an end, each with it.
+        bad_key: The subscribe key that opens nothing any more, or None.
         hang_up: Why to cut the line, or None to keep it.
     """
 
@@ -59,6 +60,7 @@ class Reaction:
     gaps: list[Gap] = field(default_factory=list)
     faults: list[LBankError] = field(default_factory=list)
     settled: list[tuple[Submission, Outcome]] = field(default_factory=list)
+    bad_key: str | None = field(default=None, repr=False)
     hang_up: ConnectionLost | None = None
 
 

@@ -142,6 +142,14 @@ class Session:
         self._vigil.changed()
         return self.subscriptions.leave(topic)
 
+    def keyed(self, key: str | None, now: Moment) -> Reaction:
+        """Ask for everything of an account with a new subscribe key; with None, wait for one."""
+        return self._incoming.keyed(key, now)
+
+    def account_refused(self, code: int | None, reason: str, advice: str, now: Moment) -> Reaction:
+        """Take it that there is no subscribe key to be had: what is wanted of an account is refused."""
+        return self._incoming.account_refused(code, reason, advice, now)
+
     def behave(self, habits: Habits) -> None:
         """Change how the line behaves."""
         self.habits = self._vigil.habits = self._outgoing.habits = habits

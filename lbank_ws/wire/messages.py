@@ -170,13 +170,13 @@ class Dialect(Protocol):
             UsageError: The dialect has no one-shot requests.
         """
 
-    def log_in(self, key: str, signature: str, *, timestamp: str) -> str:
+    def log_in(self, key: str, timestamp: str, signature: str) -> str:
         """Give the frame that logs a line in; such a frame is a secret.
 
         Args:
             key: The API key.
-            signature: Made for this timestamp.
             timestamp: Epoch milliseconds.
+            signature: Made for this timestamp.
 
         Raises:
             UsageError: The dialect has no log-in.

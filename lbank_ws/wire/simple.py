@@ -59,9 +59,9 @@ class Simple:
         """Raise `UsageError`: the guide knows no one-shot requests."""
         raise UsageError("the simple dialect has no one-shot requests; use LBankClient() with V2")
 
-    def log_in(self, key: str, signature: str, *, timestamp: str) -> str:
+    def log_in(self, key: str, timestamp: str, signature: str) -> str:
         """Give the frame that logs a line in."""
-        return simple_orders.log_in(key, signature, timestamp)
+        return simple_orders.log_in(key, timestamp, signature)
 
     def order(self, number: str, order: OrderRequest) -> str:
         """Give the frame that places an order."""

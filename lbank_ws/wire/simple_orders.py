@@ -19,7 +19,7 @@ _CODES = ("code", "err-code")
 _REASONS = ("msg", "err-msg", "message")
 
 
-def log_in(key: str, signature: str, timestamp: str) -> str:
+def log_in(key: str, timestamp: str, signature: str) -> str:
     """Give the frame that logs a line in."""
     return values.json_text({"op": "auth", "args": [key, timestamp, signature]})
 

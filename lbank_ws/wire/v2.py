@@ -80,7 +80,7 @@ class V2:
             fields["size"] = str(size)
         return _frame(**fields)
 
-    def log_in(self, key: str, signature: str, *, timestamp: str) -> NoReturn:
+    def log_in(self, key: str, timestamp: str, signature: str) -> NoReturn:
         """Raise `UsageError`: V2 has subscribe keys in place of a log-in."""
         raise UsageError("V2 has no log-in on the socket; use LBankClient(dialect='simple')")
 

@@ -16,6 +16,7 @@ LINES = {
     "trades_to_csv": r"(btc|eth)_usdt (buy|sell) [0-9.]+ at [0-9.]+",
     "several_pairs": r"sol_usdt: [0-9.]+",
     "simple_dialect": r"Latest price: [0-9.]+, 24h volume: [0-9.E+]+",
+    "order_updates": r"live buy market filled [0-9.]+ Fill\(price=.*\)",
     "unsubscribe_later": r"eth_usdt 12 [0-9.]+",
 }
 BLOCKS = [block for block in blocks(ROOT / "README.md") if block.language == "python"]

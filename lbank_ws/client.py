@@ -267,6 +267,7 @@ class LBankClient(Knowing):
         """
         until_s = time.monotonic() + timeout_s
         self._caretaker.stop()
+        self._fetching.hush()  # a call that begins now would be waited for
         self._pool.stop()
         has_ended = self._dispatch.is_current() or self._pool.join(timeout_s)
         has_ended &= self._dispatch.is_current() or self._caretaker.join(max(0.0, until_s - time.monotonic()))

@@ -32,6 +32,9 @@ class Account(Protocol):
     def wait_s(self) -> float:
         """Tell for how long the exchange wants no further call."""
 
+    def close(self) -> None:
+        """Close the connection."""
+
 
 def rows_of_account(rest: Account, fetch: Fetch) -> Sequence[Event]:
     """Ask about an account; an order that the exchange does not know gives nothing."""

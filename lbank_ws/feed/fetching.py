@@ -76,7 +76,7 @@ class Fetching:
         self._fetches: deque[Fetch] = deque()
         self._write_at_s = 0.0
         self._waker = Waker()
-        self._is_stopping = False
+        self._is_stopping = self._is_hushed = False
         self._thread = threading.Thread(target=self._run, name="lbank-ws-fetch", daemon=True)
 
     # What lines call.
@@ -122,6 +122,10 @@ class Fetching:
             self._marks = self._resume.read()
         self._waker.open()
         self._thread.start()
+
+    def hush(self) -> None:
+        """Make no more calls; what lines bring is still handed on."""
+        self._is_hushed = True
 
     def stop(self) -> None:
         """Ask it to end; returns at once. What waits for a fetch is handed on."""
@@ -262,7 +266,7 @@ class Fetching:
             for topic, fill in self._fills.items():
                 if fill is not None and now.s >= fill.due_s():
                     self._hand_on(topic, fill.tick(now), now)
-            fetch = self._fetches.popleft() if self._fetches else None
+            fetch = self._fetches.popleft() if self._fetches and not self._is_hushed else None
         if now.s >= self._write_at_s:
             self._write_at_s = now.s + _WRITE_EVERY_S
             self._write()
@@ -345,8 +349,9 @@ class Fetching:
                 if fill is not None:
                     self._hand_on(topic, fill.given_up(now), now)
         self._write()  # behind what was just handed out, which must not come again
-        if self._rest is not None:
-            self._rest.close()
+        for rest in (self._rest, self._account()):
+            if rest is not None:
+                rest.close()
         self._waker.close()
 
 

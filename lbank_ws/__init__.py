@@ -56,6 +56,7 @@ from lbank_ws.trading_errors import (
     JournalFailed,
     OrderRefused,
     OrdersHalted,
+    OrdersStillOpen,
     OrderUnknown,
     RestRefused,
 )
@@ -101,6 +102,7 @@ __all__ = [
     "OrderUnknown",
     "OrderUpdate",
     "OrdersHalted",
+    "OrdersStillOpen",
     "Policy",
     "RecordingBusy",
     "RecordingFailed",

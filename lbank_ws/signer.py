@@ -103,6 +103,11 @@ class Credentials:
         """What must not be seen anywhere: the key and the secret."""
         return frozenset((self.key, self._secret))
 
+    @property
+    def fingerprint(self) -> str:
+        """What tells one key from another, and nothing about it."""
+        return sha256(f"lbank_ws {self.key}".encode()).hexdigest()[:12]
+
     def sign(self, parameters: Mapping[str, str]) -> str:
         """Give the signature of everything that a request of V2 says, those of its headers too."""
         if self._rsa is None:

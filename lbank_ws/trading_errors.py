@@ -7,6 +7,7 @@ As in `errors.py`: the class names the party, facts are attributes, `str()` make
 from __future__ import annotations
 
 from lbank_ws.errors import LBankError, Refused, RestFailed, UsageError
+from lbank_ws.events import OrderUpdate
 from lbank_ws.quoting import quoted
 
 
@@ -41,7 +42,7 @@ class CredentialsRefused(RestRefused):
 
 
 class OrderRefused(Refused):
-    """The exchange refused an order, so there is none; or it was not sent, and there is none either.
+    """The exchange refused an order, so there is none; or it was not sent; either way there is none.
 
     Attributes:
         code: The exchange's own number, or None where it was not sent.
@@ -58,7 +59,7 @@ class OrderRefused(Refused):
 
     def __str__(self) -> str:
         what = (
-            f"the order {self.client_id} was not sent"
+            f"the order {self.client_id} was not placed"
             if self.code is None
             else f"the exchange refused the order {self.client_id} (code {self.code})"
         )
@@ -121,3 +122,27 @@ class JournalFailed(LBankError):
 
     def __str__(self) -> str:
         return f"cannot write the journal {quoted(self.path)}: {self.reason}; without it no order leaves"
+
+
+class OrdersStillOpen(LBankError):
+    """The exchange still lists open orders that were to be cancelled, or could not be asked.
+
+    Attributes:
+        pair: Their pair.
+        orders: Those that it listed last; empty where it could not be asked.
+        reason: Why it could not be asked; empty where it could.
+    """
+
+    def __init__(self, pair: str, orders: tuple[OrderUpdate, ...], reason: str = "") -> None:
+        super().__init__(pair, orders, reason)
+        self.pair = pair
+        self.orders = orders
+        self.reason = reason
+
+    def __str__(self) -> str:
+        what = (
+            f"{len(self.orders)} orders on {self.pair} are still open"
+            if self.orders
+            else (f"nobody knows whether orders on {self.pair} are still open")
+        )
+        return f"{what}{': ' + self.reason if self.reason else ''}; look at the exchange itself"

@@ -15,7 +15,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "lbank_ws"
 
-VOCABULARY = ("quoting", "causes", "errors", "trading_errors", "channels", "pushed", "account_events", "events")
+VOCABULARY = ("trading_errors", "quoting", "causes", "errors", "channels", "pushed", "account_events", "events")
 DECIDING = (
     "feed.states",
     "feed.subscriptions",
@@ -58,7 +58,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "quoting": (),
     "causes": (),
     "errors": ("quoting", "causes"),
-    "trading_errors": ("errors", "quoting"),
+    "trading_errors": ("errors", "events", "quoting"),
     "environment": ("errors", "quoting"),
     "channels": ("quoting", "errors"),
     "pushed": (),

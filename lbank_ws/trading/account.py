@@ -25,13 +25,11 @@ from lbank_ws.trading.pacing import ORDER_CALLS, Pacing
 from lbank_ws.trading.reading import AccountFill, balance_of, order_of, own_fill_of
 from lbank_ws.trading.refusals import CLOCK
 from lbank_ws.trading.rest import Rest, read_rows
-from lbank_ws.trading.ticket import asked_of_rest
+from lbank_ws.trading.ticket import WINDOW_MS, asked_of_rest
 from lbank_ws.wire import OrderRequest, values
 from lbank_ws.wire.values import BadValueError
 
 log = logging.getLogger("lbank_ws")
-
-WINDOW_MS = 5_000  # a request that arrives later than this after it was signed is refused
 
 _CREATE = "/v2/supplement/create_order.do"
 _CREATE_TEST = "/v2/supplement/create_order_test.do"
@@ -243,6 +241,11 @@ class AccountRest(Rest):
         self._ask(_DESTROY_KEY, {"subscribeKey": key}, repeats=0)
 
     # How it is done.
+
+    def get(self, path: str, asked: Mapping[str, str] | None = None, *, repeats: int = 0) -> Answer:
+        """Give the answer to a public question; see `Caller.get`."""
+        with self._lock:
+            return super().get(path, asked, repeats=repeats)
 
     def close(self) -> None:
         """Close the connection; a further call would open another one."""

@@ -19,6 +19,7 @@ from lbank_ws.quoting import quoted
 from lbank_ws.wire import OrderRequest
 
 ORDER_TYPES = ("limit", "market", "maker", "ioc", "fok")
+WINDOW_MS = 5_000  # an order that arrives later than this after it was signed is refused
 Number = Decimal | str | int
 
 _LONGEST_ID = 32

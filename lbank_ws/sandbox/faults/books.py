@@ -73,12 +73,13 @@ class WrongNode(OnPushes):
         if off is None:
             pair = str(frame.pair).replace("_", "")
             off = memory.shared.setdefault(pair, _drawn_off(memory.shared.setdefault("luck", memory.rng)))
-        factor = 1 + Decimal(str(off))
         places = max((_places(level[0]) for side in _SIDES for level in book.get(side, [])), default=0)
+        best = next((Decimal(level[0]) for side in _SIDES for level in book.get(side, [])), Decimal(0))
+        # One distance for all: scaled one by one, prices a tick apart could fall together, and the book be crossed.
+        moved_by = (best * Decimal(str(off))).quantize(Decimal(1).scaleb(-places))
         for side in _SIDES:
-            for level in book.get(side, []):
-                moved = f"{(Decimal(level[0]) * factor).quantize(Decimal(1).scaleb(-places)):f}"
-                level[0] = type(level[0])(moved.rstrip("0").rstrip(".") if places else moved)
+            if side in book:
+                book[side] = [_moved(level, moved_by, places) for level in book[side] if Decimal(level[0]) > -moved_by]
         if "s" in said:
             said["s"] = self.node
         return [frame.saying(said)]
@@ -223,6 +224,11 @@ class UnknownFields(OnPushes):
 
 def _drawn_off(luck: Random) -> float:
     return round(luck.uniform(0.03, 0.05), 4) * luck.choice((-1, 1))
+
+
+def _moved(level: list[str], by: Decimal, places: int) -> list[str]:
+    price = f"{Decimal(level[0]) + by:.{places}f}"
+    return [type(level[0])(price.rstrip("0").rstrip(".") if places else price), *level[1:]]
 
 
 def _places(price: str) -> int:

@@ -18,7 +18,7 @@ from lbank_ws.events import Event
 from lbank_ws.feed.clock import Moment
 
 MOST_TRADES = 500  # one call gives at most so many. Source: docs/reference/wire.md, "REST".
-MOST_BARS = 2000
+MOST_BARS = 1440  # of a request; REST gives 2,000. Source: docs/reference/wire.md, "V2 one-shot requests".
 
 By = Literal["request", "rest"]
 

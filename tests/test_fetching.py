@@ -17,6 +17,7 @@ from lbank_ws.feed.reaction import Reaction, Teller
 from lbank_ws.feed.resume import Mark, ResumeFile
 from lbank_ws.feed.sources import Sources
 from tests.test_backfill import trade
+from tests.waiting import wait_until
 
 TRADES = topic("trade", "btc_usdt")
 CLOCK = SystemClock()
@@ -82,6 +83,34 @@ def test_what_is_handed_out_at_the_very_end_is_kept_as_seen(tmp_path: Path):
 
     assert [event.traded_at for event in _trades(delivered)] == [trade(1).traded_at, trade(2).traded_at]
     assert [known.traded_at for known in file.read()[TRADES].trades] == [trade(1).traded_at, trade(2).traded_at]
+
+
+def test_a_subscription_whose_turn_has_not_come_is_not_missed_yet():
+    """On a line with many of them the last is asked for seconds after the opening: till then no push comes."""
+    asked: list[float] = []
+
+    def request(_fetch: object) -> bool:
+        asked.append(CLOCK.now().s)
+        return True
+
+    fetching, _ = fetching_to(None, sources=Sources(request=request))
+    fetching.start()
+    try:
+        fetching.take(1, Reaction(events=[(TRADES, pushed(1))]))
+        lost = Teller(1).status("lost", CLOCK.now(), cause=ConnectionLost(Cause.BROKEN, "gone"))
+        fetching.take(1, Reaction(statuses=[lost]))
+        fetching.take(1, Reaction(statuses=[Teller(1).status("reconnected", CLOCK.now())]))
+        until_s = CLOCK.now().s + 1.5
+        wait_until(lambda: CLOCK.now().s >= until_s, what="a while")
+        assert asked == []
+
+        fetching.take(1, Reaction(asked=[TRADES]))
+        asked_for_s = CLOCK.now().s
+        wait_until(lambda: asked, 5, "the fetch")
+        assert asked[0] >= asked_for_s + 0.9
+    finally:
+        fetching.stop()
+        assert fetching.join(5)
 
 
 def _trades(delivered: list[Reaction]) -> list[Trade]:

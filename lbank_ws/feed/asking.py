@@ -126,7 +126,7 @@ class Fill(Protocol):
         """
 
     def back(self, now: Moment) -> None:
-        """Note that the subscription was asked for again."""
+        """Note that the subscription is asked for; once more on the same line changes nothing."""
 
     def tick(self, now: Moment) -> Step:
         """Do what time alone asks for."""
@@ -180,10 +180,8 @@ class Asking:
         return min(next_s, self._held_s + self.habits.hold_s)
 
     def back(self, now: Moment) -> None:
-        if self.is_open:
-            self._out = None
+        if self.is_open and self._back_s == math.inf:
             self._back_s = now.s
-            self._first_s = math.inf
             self._due_s = now.s + self.habits.settle_s
             self._held_s = now.s if self._waiting() else math.inf
 

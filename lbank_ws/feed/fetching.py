@@ -73,15 +73,20 @@ class Fetching:
     def take(self, line: int, reaction: Reaction) -> None:
         """Take what a line brought, and hand it on, what waits for a fetch excepted."""
         now = self._clock.now()
-        lost = [status for status in reaction.statuses if status.kind in ("lost", "opened", "reconnected")]
-        topics = self._topics_of(line) if lost and lost[0].topic is None else ()
+        lost = [status for status in reaction.statuses if status.kind == "lost"]
+        topics = self._topics_of(line) if lost else ()
         with self._lock:
-            if not lost and not reaction.answers and not self._ledger.has_open() and self._passes(reaction):
+            is_plain = not (lost or reaction.asked or reaction.answers or self._ledger.has_open())
+            if is_plain and self._passes(reaction):
                 self._deliver(reaction)
                 return
             ready = Reaction(statuses=reaction.statuses, faults=reaction.faults)
             for status in lost:
-                self._line_changed(status, topics, now, ready)
+                self._line_lost(status, topics, now, ready)
+            for topic in reaction.asked:
+                if (fill := self._fill(topic, now, ready)) is not None:
+                    fill.back(now)
+                    self._waker.wake()
             for topic, event in reaction.events:
                 ready = self._event(topic, event, now, ready)
             for fetch, rows in reaction.answers:
@@ -135,12 +140,8 @@ class Fetching:
             self._ledger.pushed(topic, reaction.events[0][1].received_ns)  # they were read together
         return True
 
-    def _line_changed(self, status: Status, topics: Sequence[Topic], now: Moment, ready: Reaction) -> None:
-        if status.kind != "lost":
-            for topic in topics:
-                if (fill := self._fill(topic, now, ready)) is not None:
-                    fill.back(now)
-        elif isinstance(status.cause, ConnectionLost):
+    def _line_lost(self, status: Status, topics: Sequence[Topic], now: Moment, ready: Reaction) -> None:
+        if isinstance(status.cause, ConnectionLost):
             ready.gaps += self._ledger.opened(topics, status.cause.cause)
             for topic in topics:
                 if (fill := self._fill(topic, now, ready)) is not None:

@@ -12,7 +12,7 @@ from lbank_ws.feed.asking import Fetch
 from lbank_ws.feed.clock import Moment
 from lbank_ws.feed.freshness import ANSWER_S, rows_of
 from lbank_ws.feed.questions import Questions
-from lbank_ws.feed.reaction import Habits
+from lbank_ws.feed.reaction import Habits, Reaction
 from lbank_ws.feed.subscriptions import Subscriptions
 from lbank_ws.feed.vigil import Vigil
 from lbank_ws.wire import Dialect
@@ -68,8 +68,11 @@ class Outgoing:
         """Tell when the next frame may leave; infinity when there is nothing to send."""
         return max(self._sendable_s, self._wish_s())
 
-    def take(self, now: Moment) -> str:
-        """Take the next frame; one is due."""
+    def take(self, now: Moment, reaction: Reaction) -> None:
+        """Add the next frame; one is due."""
+        reaction.send.append(self._next(now, reaction))
+
+    def _next(self, now: Moment, reaction: Reaction) -> str:
         self._sendable_s = now.s + self.habits.send_apart_s
         if not self._is_pinged and now.s >= self.heard_s + self.habits.ping_after_s:
             return self._ping()
@@ -78,6 +81,7 @@ class Outgoing:
             step, topic = self._subscriptions.next_step(now.s)
             if step == "unsubscribe":
                 return self._dialect.unsubscribe(topic)
+            reaction.asked.append(topic)
             self._vigil.joined(topic, now)
             return self._dialect.subscribe(topic)
         if self._fetches:

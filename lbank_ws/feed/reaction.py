@@ -50,6 +50,7 @@ class Reaction:
         gaps: What is missing before the events.
         events: What to hand to callbacks, each with the topic that it belongs to.
         answers: What was fetched over the line itself.
+        asked: What is asked for on this line, perhaps once more: its frame is among those to send.
         faults: Errors handed on instead of raised.
         hang_up: Why to cut the line, or None to keep it.
     """
@@ -59,6 +60,7 @@ class Reaction:
     statuses: list[Status] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
     answers: list[tuple[Fetch, Sequence[Event]]] = field(default_factory=list)
+    asked: list[Topic] = field(default_factory=list)
     faults: list[LBankError] = field(default_factory=list)
     hang_up: ConnectionLost | None = None
 

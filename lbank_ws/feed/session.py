@@ -273,7 +273,7 @@ class Session:
             reaction.statuses.append(self._teller.status("live", now, topic=known.topic))
         self._vigil.lapsed(now)
         if now.s >= self._outgoing.due_s():
-            reaction.send.append(self._outgoing.take(now))
+            self._outgoing.take(now, reaction)
             self._vigil.lapsed(now)  # of those that this question stood in front of
         return self._incoming.found(reaction, now)
 

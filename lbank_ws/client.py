@@ -35,6 +35,7 @@ from lbank_ws.feed.reaction import Habits, Reaction
 from lbank_ws.feed.recorder import Recorder
 from lbank_ws.feed.resume import ResumeFile
 from lbank_ws.feed.session import Session
+from lbank_ws.feed.sources import Sources
 from lbank_ws.feed.states import State
 from lbank_ws.knowing import Knowing
 from lbank_ws.signer import Credentials
@@ -198,9 +199,12 @@ class LBankClient(Knowing):
             self._dispatch.put,
             lambda number: self._pool.topics_of(number),
             self._clock,
-            rest() if backfill else None,
+            Sources(
+                rest() if backfill else None,
+                (lambda fetch: self._pool.fetch(fetch)) if backfill and spoken.has_requests else None,
+                lambda: self._link.made,
+            ),
             None if resume is None else ResumeFile(resume),
-            lambda: self._link.made,
             lambda: self._pool.pairs(),
         )
         self._pool = Pool(line, Placement(depth_pairs_a_line, subscriptions_a_line), self._need_account)

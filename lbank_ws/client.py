@@ -36,6 +36,7 @@ from lbank_ws.feed.reaction import Habits, Reaction
 from lbank_ws.feed.recorder import Recorder
 from lbank_ws.feed.resume import ResumeFile
 from lbank_ws.feed.session import Session
+from lbank_ws.feed.sources import Sources
 from lbank_ws.feed.states import State
 from lbank_ws.signer import Credentials
 from lbank_ws.trading.link import Link
@@ -206,9 +207,12 @@ class LBankClient(Dealing):
             self._dispatch.put,
             lambda number: self._pool.topics_of(number),
             self._clock,
-            rest() if backfill else None,
+            Sources(
+                rest() if backfill else None,
+                (lambda fetch: self._pool.fetch(fetch)) if backfill and spoken.has_requests else None,
+                lambda: self._link.made,
+            ),
             None if resume is None else ResumeFile(resume),
-            lambda: self._link.made,
             lambda: self._pool.pairs(),
         )
         self._pool = Pool(line, Placement(depth_pairs_a_line, subscriptions_a_line), self._need_account)
@@ -292,6 +296,7 @@ class LBankClient(Dealing):
             return has_ended
         until_s = time.monotonic() + timeout_s
         self._caretaker.stop()
+        self._fetching.hush()  # a call that begins now would be waited for
         self._pool.stop()
         has_ended = self._dispatch.is_current() or self._pool.join(timeout_s)
         has_ended &= self._dispatch.is_current() or self._caretaker.join(max(0.0, until_s - time.monotonic()))

@@ -175,6 +175,9 @@ class Exchange:
     def close_key(self, key: str) -> None:
         self._answer(f"destroy {key[0]}")
 
+    def close(self) -> None:
+        self.calls.append("close")
+
     def _answer(self, call: str) -> None:
         self.calls.append(call)
         failure = self.answers.pop(0) if self.answers else None
@@ -191,6 +194,7 @@ def keeper(exchange: Exchange, is_wanted: Callable[[], bool] = lambda: True) -> 
         lambda key: told.append(key and key[0]),
         lambda code, *words: told.append((code, *words)),
         lambda failure: told.append(type(failure).__name__),
+        lambda: exchange,
     )
     return made, told
 
@@ -262,7 +266,7 @@ def test_the_key_is_destroyed_at_the_end(answer: Exception | None):
 
     made.close()
 
-    assert exchange.calls == ["create", "destroy a"]
+    assert exchange.calls == ["create", "destroy a", "close"]
 
 
 def test_no_key_of_a_keeper_reaches_the_log(caplog: pytest.LogCaptureFixture):

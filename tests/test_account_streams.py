@@ -175,6 +175,23 @@ def test_the_subscribe_key_ends_with_the_client(box: Sandbox):
     assert subscribe_keys(box) == []
 
 
+@pytest.mark.slow
+def test_a_stop_waits_for_no_call_that_hangs(box: Sandbox):
+    """Key and state are fetched over REST, and REST may be dead."""
+    trader = Trader(box)
+    trader.client.start()
+    wait_until(trader.is_on, DEADLINE_S, "both subscriptions")
+
+    with box.fault("rest_timeout"):
+        box.abort()
+        wait_until(lambda: any(isinstance(each, Exception) for each in trader.heard), DEADLINE_S, "the fault")
+        began_s = time.monotonic()
+        assert trader.client.stop() is True
+
+    assert time.monotonic() - began_s < 5
+    assert not our_threads()
+
+
 def test_wrong_credentials_refuse_the_streams_and_end_the_run(box: Sandbox):
     """They would be refused again; with nothing else wanted there is nothing to run for."""
     wrong = Credentials(KEY, "another-secret-than-that")
@@ -367,7 +384,7 @@ def test_a_key_that_has_ended_is_replaced_when_the_socket_says_so(trader: Trader
     end_keys(box)
 
     box.abort()
-    wait_until(trader.is_on, DEADLINE_S, "both subscriptions again")
+    wait_until(lambda: subscribe_keys(box) and trader.is_on(), DEADLINE_S, "both subscriptions again")
     order_id = trader.place("buy", "limit", price="20000", amount="0.01")
     trader.wait_told(order_id, "live open")
 
@@ -408,7 +425,7 @@ def test_no_secret_is_seen_anywhere(box: Sandbox, tmp_path: Path, caplog: pytest
         box.broadcast(f'{{"type":"tick","pair":"{subscribe_keys(box)[0]}","tick":{{}}}}')
         end_keys(box)
         box.abort()
-        wait_until(trader.is_on, DEADLINE_S, "both subscriptions again")
+        wait_until(lambda: subscribe_keys(box) and trader.is_on(), DEADLINE_S, "both subscriptions again")
         keys.update(subscribe_keys(box))
         order_id = trader.place("buy", "limit", price="20000", amount="0.01")
         trader.wait_told(order_id, "live open")

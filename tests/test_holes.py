@@ -169,10 +169,11 @@ def test_book_and_price_have_a_hole_that_ends_with_their_next_push(box, make_cli
 
 
 @pytest.mark.slow
-def test_bars_that_closed_during_an_outage_are_fetched(make_client):
+@pytest.mark.parametrize(("faults", "is_asked"), [((), True), (("0 no_replies",), False)], ids=["the line", "REST"])
+def test_bars_that_closed_during_an_outage_are_fetched(make_client, faults, is_asked):
     """A chart with a hole in it is wrong for ever."""
     bars = []
-    with Sandbox(pairs=PAIRS, speed=60) as box:
+    with Sandbox(pairs=PAIRS, speed=60, faults=faults) as box:
         client = make_client(box.url, rest_url=box.rest_url, backoff_first_s=0.05)
         client.on_kline("btc_usdt", interval="1min")(bars.append)
         client.start()
@@ -188,3 +189,6 @@ def test_bars_that_closed_during_an_outage_are_fetched(make_client):
         assert all(later - start == 60 for start, later in pairwise(starts))
         last = {bar.opened_at: bar for bar in bars}
         assert all(bar.closed for opened_at, bar in last.items() if opened_at < max(last))
+        fetched = [bar for bar in bars if bar.source == "backfill"]
+        # REST tells neither turnover nor number of trades.
+        assert all((bar.turnover is not None and bar.trades is not None) == is_asked for bar in fetched)

@@ -15,6 +15,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -249,6 +250,17 @@ def test_mute_silences_one_subscription_and_no_other(box):
     assert heard == {("tick", "btc_usdt"), ("depth", "eth_usdt")}
 
 
+def test_no_replies_leaves_questions_open_and_pushes_alone(box):
+    """LBank documents requests; who counts on an answer waits for ever."""
+    with box.fault("no_replies"), line_to(box, REQUEST, DEPTH) as line:
+        heard = {each["type"] for each in pushes(line, 10)}
+        box.heal()
+        line.send(json.dumps(REQUEST))
+        pushes(line, 1, of="tick")
+
+    assert heard == {"depth"}
+
+
 @pytest.mark.parametrize(("said", "key"), [(DEPTH, "depth"), (TICK, "tick")], ids=["depth", "ticker"])
 def test_freeze_repeats_the_old_state_under_fresh_times(box, said, key):
     """Only a comparison with something else shows it; every clock says that all is well."""
@@ -322,6 +334,26 @@ def test_wrong_node_draws_how_far_it_is_off():
     (out,) = shown[0]
     assert isinstance(out, Frame)
     assert 0.03 <= abs(float(out.said()["depth"]["asks"][0][0]) / 101 - 1) <= 0.05
+
+
+@pytest.mark.parametrize("off", [-0.9, -0.04, -0.03, 0.03, 0.04, 10])
+def test_wrong_node_keeps_ticks_apart(off):
+    """Only the node and the distance give it away: a book of one tick is not crossed by it, and no price is below 0."""
+    faults = Faults(1)
+    faults.begin(make_fault("wrong_node", {"off": off}), None, 0.0)
+    tight = BOOK.replace('[["101","1"]]', '[["99.6","1"],["99.7","1"]]').replace(
+        '["99.5","2"]', '["99.5","2"],["9.5","2"]'
+    )
+
+    (out,) = Torment(faults, 1, "v2", "", 0.0).shape(tight % "2026-01-01T00:00:00.000", 1.0, 0)
+
+    assert isinstance(out, Frame)
+    asks, bids = (
+        [[Decimal(price), amount] for price, amount in out.said()["depth"][side]] for side in ("asks", "bids")
+    )
+    assert [amount for _, amount in asks] == ["1", "1"]
+    assert asks[1][0] - asks[0][0] == asks[0][0] - bids[0][0] == Decimal("0.1")
+    assert all(price > 0 for price, _ in bids)
 
 
 def test_crossed_book_has_its_best_bid_above_its_best_ask(box):

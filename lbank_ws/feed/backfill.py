@@ -43,6 +43,8 @@ def fill_for(
         return OrderFill(topic, pairs) if topic.channel is Channel.ORDER else BalanceFill(topic)
     can: dict[By, bool] = {"request": has_requests, "rest": has_rest}
     if topic.channel is Channel.TRADE:
+        # A request was seen to be answered without trades, so it is not worth waiting for where it is the only way.
+        can["request"] = has_requests and has_rest
         return TradeFill(topic, [way for way in ("rest", "request") if can[way]], habits)
     if topic.channel is Channel.KLINE:
         # Bars of a year are known to requests only.

@@ -1,4 +1,4 @@
-"""Which REST call answers a fetch. Nothing else is decided here; the calls raise `RestFailed`."""
+"""Which call about an account answers a fetch. Nothing else is decided here; the calls raise `RestFailed`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from lbank_ws.channels import Channel
 from lbank_ws.errors import RestFailed
 from lbank_ws.events import BalanceUpdate, Event, OrderUpdate
 from lbank_ws.feed.asking import Fetch
-from lbank_ws.trading.rest import Rest
 
 UNKNOWN_ORDER = 10032
 
@@ -32,6 +31,9 @@ class Account(Protocol):
     def wait_s(self) -> float:
         """Tell for how long the exchange wants no further call."""
 
+    def close(self) -> None:
+        """Close the connection."""
+
 
 def rows_of_account(rest: Account, fetch: Fetch) -> Sequence[Event]:
     """Ask about an account; an order that the exchange does not know gives nothing."""
@@ -45,13 +47,3 @@ def rows_of_account(rest: Account, fetch: Fetch) -> Sequence[Event]:
                 raise
             return []
     return rest.open_orders(fetch.pair) if fetch.start_at is None else rest.history(fetch.pair)
-
-
-def rows_of_market(rest: Rest, fetch: Fetch) -> Sequence[Event]:
-    """Ask for past trades, or bars."""
-    topic = fetch.topic
-    if topic.channel is Channel.TRADE:
-        return rest.trades(topic.pair, size=fetch.size, after=fetch.start_at)
-    if topic.interval is None or fetch.start_at is None:
-        return []
-    return rest.klines(topic.pair, topic.interval, start_at=fetch.start_at, end_at=fetch.end_at, size=fetch.size)

@@ -2,7 +2,8 @@
 
 Decided here: nothing but when which part is asked. When a hole is one is decided in `gaps.py`, how it is filled in
 `trade_fill.py` and `bar_fill.py`, for an account in `order_fill.py` and `balance_fill.py`. One thread a client,
-`lbank-ws-fetch`, makes the calls; a line never waits for one.
+`lbank-ws-fetch`, makes the calls over REST, and no line waits for one. What is asked over a line comes back with what
+the line brings.
 """
 
 from __future__ import annotations
@@ -15,19 +16,18 @@ from collections.abc import Callable, Collection, Sequence
 
 from lbank_ws.causes import GapCause
 from lbank_ws.channels import Topic
-from lbank_ws.errors import ConnectionLost, RestFailed
+from lbank_ws.errors import ConnectionLost
 from lbank_ws.events import Event, Gap, Status
 from lbank_ws.feed.asking import Fetch, Fill, Step
 from lbank_ws.feed.backfill import fill_for
-from lbank_ws.feed.calls import Account, rows_of_account, rows_of_market
 from lbank_ws.feed.clock import Clock, Moment, Waker
 from lbank_ws.feed.gaps import Ledger
 from lbank_ws.feed.order_fill import OrderFill
 from lbank_ws.feed.reaction import Reaction
 from lbank_ws.feed.resume import Mark, ResumeFile
+from lbank_ws.feed.sources import Sources
 from lbank_ws.feed.state_fill import StateFill
 from lbank_ws.feed.trade_fill import TradeFill
-from lbank_ws.trading.rest import Rest
 
 log = logging.getLogger("lbank_ws")
 
@@ -44,9 +44,8 @@ class Fetching:
         deliver: Takes what is for callbacks. It must not wait.
         topics_of: Gives what rides on the line of a number.
         clock: Tells time and waits.
-        rest: Where the past is fetched; None where nothing is.
+        sources: Where the past is fetched.
         resume: Where it is kept how far each subscription had come, or None.
-        account: Gives where the state of an account is fetched, or None where there is none.
         pairs: Gives the pairs of the market that are wanted; where orders may be, too.
     """
 
@@ -55,17 +54,15 @@ class Fetching:
         deliver: Callable[[Reaction], None],
         topics_of: Callable[[int], Sequence[Topic]],
         clock: Clock,
-        rest: Rest | None,
+        sources: Sources,
         resume: ResumeFile | None,
-        account: Callable[[], Account | None] = lambda: None,
         pairs: Callable[[], Collection[str]] = tuple,
     ) -> None:
         self._deliver = deliver
         self._topics_of = topics_of
         self._clock = clock
-        self._rest = rest
+        self._sources = sources
         self._resume = resume
-        self._account = account
         self._wanted_pairs = pairs
         self._pairs: dict[str, None] = {}  # where orders may be
         self._wondered: frozenset[str] = frozenset()
@@ -76,7 +73,7 @@ class Fetching:
         self._fetches: deque[Fetch] = deque()
         self._write_at_s = 0.0
         self._waker = Waker()
-        self._is_stopping = False
+        self._is_stopping = self._is_hushed = False
         self._thread = threading.Thread(target=self._run, name="lbank-ws-fetch", daemon=True)
 
     # What lines call.
@@ -84,22 +81,30 @@ class Fetching:
     def take(self, line: int, reaction: Reaction) -> None:
         """Take what a line brought, and hand it on, what waits for a fetch excepted."""
         now = self._clock.now()
-        lost = [status for status in reaction.statuses if status.kind in ("lost", "opened", "reconnected")]
-        topics = self._topics_of(line) if lost and lost[0].topic is None else ()
+        lost = [status for status in reaction.statuses if status.kind == "lost"]
+        topics = self._topics_of(line) if lost else ()
         changed = [status for status in reaction.statuses if _is_about_account(status)]
         pairs = self._wanted_pairs() if changed else ()
         with self._lock:
             self._pairs.update(dict.fromkeys(pairs))
-            if not lost and not changed and not self._ledger.has_open() and self._passes(reaction):
+            is_plain = not (lost or changed or reaction.asked or reaction.answers or self._ledger.has_open())
+            if is_plain and self._passes(reaction):
                 self._deliver(reaction)
                 return
             ready = Reaction(statuses=reaction.statuses, faults=reaction.faults)
             for status in lost:
-                self._line_changed(status, topics, now, ready)
+                self._line_lost(status, topics, now, ready)
+            for topic in reaction.asked:
+                # An account's stream is fetched for when it is live: an error about its key may still come.
+                if not topic.channel.is_private and (fill := self._fill(topic, now, ready)) is not None:
+                    fill.back(now)
+                    self._waker.wake()
             for status in changed:
                 self._account_changed(status, now, ready)
             for topic, event in reaction.events:
                 ready = self._event(topic, event, now, ready)
+            for fetch, rows in reaction.answers:
+                ready = self._answered(fetch, rows, now, ready)
             self._deliver(ready)
 
     def mind(self, pair: str) -> None:
@@ -122,6 +127,10 @@ class Fetching:
             self._marks = self._resume.read()
         self._waker.open()
         self._thread.start()
+
+    def hush(self) -> None:
+        """Make no more calls; what lines bring is still handed on."""
+        self._is_hushed = True
 
     def stop(self) -> None:
         """Ask it to end; returns at once. What waits for a fetch is handed on."""
@@ -154,13 +163,8 @@ class Fetching:
             self._ledger.pushed(topic, reaction.events[0][1].received_ns)  # they were read together
         return True
 
-    def _line_changed(self, status: Status, topics: Sequence[Topic], now: Moment, ready: Reaction) -> None:
-        if status.kind != "lost":
-            for topic in topics:
-                # An account's streams are asked for later, with a key; that they are is told as `live`.
-                if not topic.channel.is_private and (fill := self._fill(topic, now, ready)) is not None:
-                    fill.back(now)
-        elif isinstance(status.cause, ConnectionLost):
+    def _line_lost(self, status: Status, topics: Sequence[Topic], now: Moment, ready: Reaction) -> None:
+        if isinstance(status.cause, ConnectionLost):
             ready.gaps += self._ledger.opened(topics, status.cause.cause)
             for topic in topics:
                 if (fill := self._fill(topic, now, ready)) is not None:
@@ -185,9 +189,9 @@ class Fetching:
             return self._fills[topic]
         fill = fill_for(
             topic,
-            has_requests=False,
-            has_rest=self._rest is not None,
-            has_account=self._account() is not None,
+            has_requests=self._sources.has_requests,
+            has_rest=self._sources.has_rest,
+            has_account=self._sources.has_account,
             pairs=self._pairs.keys(),
         )
         self._fills[topic] = fill
@@ -216,6 +220,11 @@ class Fetching:
         if fill.due_s() != math.inf:
             self._waker.wake()
         return self._carried_out(topic, step, now, ready)
+
+    def _answered(self, fetch: Fetch, rows: Sequence[Event], now: Moment, ready: Reaction) -> Reaction:
+        """Take what came over the line for a fetch; give the reaction that what follows belongs to."""
+        fill = self._fills.get(fetch.topic)
+        return ready if fill is None else self._carried_out(fetch.topic, fill.answered(fetch, rows, now), now, ready)
 
     def _after(self, ready: Reaction, gaps: list[Gap]) -> Reaction:
         """Hand on what came before these gaps; give the reaction that begins with them."""
@@ -262,7 +271,7 @@ class Fetching:
             for topic, fill in self._fills.items():
                 if fill is not None and now.s >= fill.due_s():
                     self._hand_on(topic, fill.tick(now), now)
-            fetch = self._fetches.popleft() if self._fetches else None
+            fetch = self._fetches.popleft() if self._fetches and not self._is_hushed else None
         if now.s >= self._write_at_s:
             self._write_at_s = now.s + _WRITE_EVERY_S
             self._write()
@@ -270,24 +279,19 @@ class Fetching:
 
     def _make(self, fetch: Fetch) -> None:
         """Make a call, without the lock, and hand on what follows from its answer."""
-        rows: Sequence[Event] | None = None
-        failed: RestFailed | None = None
-        try:
-            rows = self._rows(fetch)
-        except RestFailed as failure:
-            log.debug("what is missing of %s could not be fetched: %s", fetch.topic, failure)
-            failed = failure
+        if self._sources.asked(fetch):
+            return  # the answer comes with what the line brings
+        rows = self._sources.called(fetch)
         now = self._clock.now()
         with self._lock:
             fill = self._fills.get(fetch.topic)
             if fill is None:
                 return
             if rows is None:
-                rest = self._account() if fetch.topic.channel.is_private else self._rest
-                wait_s = 0.0 if rest is None else rest.wait_s()
-                self._hand_on(fetch.topic, fill.failed(fetch, now, wait_s=wait_s), now)
-                if failed is not None and isinstance(fill, StateFill) and fill.misses == 1:
-                    self._deliver(Reaction(faults=[failed]))  # it is tried on; the state is not known until then
+                self._hand_on(fetch.topic, fill.failed(fetch, now, wait_s=self._sources.wait_s(fetch)), now)
+                if isinstance(fill, StateFill) and fill.misses == 1 and self._sources.failure is not None:
+                    # It is tried on; until then the state of the account is not known.
+                    self._deliver(Reaction(faults=[self._sources.failure]))
             else:
                 self._hand_on(fetch.topic, fill.answered(fetch, rows, now), now)
                 self._wonder(fill)
@@ -301,12 +305,6 @@ class Fetching:
                 "name the pairs that you trade: on_order('btc_usdt')",
                 ", ".join(sorted(unexplained)),
             )
-
-    def _rows(self, fetch: Fetch) -> Sequence[Event]:
-        if fetch.topic.channel.is_private:
-            account = self._account()
-            return [] if account is None else rows_of_account(account, fetch)
-        return [] if self._rest is None else rows_of_market(self._rest, fetch)
 
     def _hand_on(self, topic: Topic, step: Step, now: Moment) -> None:
         ready = self._carried_out(topic, step, now, Reaction())
@@ -345,8 +343,7 @@ class Fetching:
                 if fill is not None:
                     self._hand_on(topic, fill.given_up(now), now)
         self._write()  # behind what was just handed out, which must not come again
-        if self._rest is not None:
-            self._rest.close()
+        self._sources.close()
         self._waker.close()
 
 

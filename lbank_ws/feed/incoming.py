@@ -14,6 +14,7 @@ from lbank_ws.errors import ConnectionLost, DecodeError, Refused
 from lbank_ws.feed.clock import Moment
 from lbank_ws.feed.gate import Gate
 from lbank_ws.feed.listing import Listing
+from lbank_ws.feed.questions import Questions
 from lbank_ws.feed.reaction import Reaction, Teller
 from lbank_ws.feed.subscriptions import Subscriptions
 from lbank_ws.feed.vigil import Vigil
@@ -33,6 +34,7 @@ class Incoming:
         subscriptions: Subscriptions,
         vigil: Vigil,
         gate: Gate,
+        questions: Questions,
         listing: Listing,
         teller: Teller,
     ) -> None:
@@ -41,6 +43,7 @@ class Incoming:
         self._subscriptions = subscriptions
         self._vigil = vigil
         self._gate = gate
+        self._questions = questions
         self._listing = listing
         self._teller = teller
 
@@ -83,7 +86,10 @@ class Incoming:
             case Denial():
                 self._denial(message, reaction, now)
             case Reply():
-                self.ignored += not self._vigil.reply(message, now)
+                if (fetch := self._questions.take(message, now.s)) is not None:
+                    reaction.answers.append((fetch, message.events))
+                else:
+                    self.ignored += not self._vigil.reply(message, now)
             case LogInReply():
                 refusal = self._gate.logged_in(message)
                 if refusal is not None:

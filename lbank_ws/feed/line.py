@@ -293,7 +293,7 @@ class Line:
             self._on_bad_key(reaction.bad_key)
         for submission, outcome in reaction.settled:
             submission.on_outcome(outcome)
-        if reaction.events or reaction.statuses or reaction.faults:
+        if reaction.events or reaction.statuses or reaction.answers or reaction.asked or reaction.faults:
             self._deliver(reaction)
 
     def _left_s(self) -> float:

@@ -24,6 +24,7 @@ from lbank_ws.errors import (
     SubscriptionRefused,
 )
 from lbank_ws.events import Depth, Ticker
+from lbank_ws.feed.asking import Fetch
 from lbank_ws.feed.backoff import LIVED_S, Backoff
 from lbank_ws.feed.clock import Moment
 from lbank_ws.feed.gate import Gate, Settled, Sign
@@ -86,7 +87,13 @@ class Session:
         self._gate = Gate(dialect, sign)
         self._outgoing = Outgoing(dialect, self.subscriptions, self._vigil, self._gate, self._offset, self.habits)
         self._incoming = Incoming(
-            dialect, self.subscriptions, self._vigil, self._gate, listing or Listing(), self._teller
+            dialect,
+            self.subscriptions,
+            self._vigil,
+            self._gate,
+            self._outgoing.questions,
+            listing or Listing(),
+            self._teller,
         )
         self._jumps = self._offset.jumps
         self._loss: ConnectionLost | None = None  # the last one
@@ -149,6 +156,16 @@ class Session:
     def account_refused(self, code: int | None, reason: str, advice: str, now: Moment) -> Reaction:
         """Take it that there is no subscribe key to be had: what is wanted of an account is refused."""
         return self._incoming.account_refused(code, reason, advice, now)
+
+    def fetch(self, fetch: Fetch) -> bool:
+        """Ask over the line for what is missing of a topic; False when it cannot be asked for now.
+
+        The answer is in a later reaction, if one comes.
+        """
+        if self.state is not State.OPEN or not self.subscriptions.is_asked(fetch.topic):
+            return False
+        self._outgoing.fetch(fetch)
+        return True
 
     def behave(self, habits: Habits) -> None:
         """Change how the line behaves."""
@@ -300,7 +317,7 @@ class Session:
             reaction.statuses.append(self._teller.status("live", now, topic=known.topic))
         self._vigil.lapsed(now)
         if now.s >= self._outgoing.due_s():
-            reaction.send.append(self._outgoing.take(now))
+            self._outgoing.take(now, reaction)
             self._vigil.lapsed(now)  # of those that this question stood in front of
         return self._incoming.found(reaction, now)
 

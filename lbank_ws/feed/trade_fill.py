@@ -88,14 +88,10 @@ class TradeFill(Asking):
         self._floor_at = since if newest_at is None or (since is not None and since > newest_at) else newest_at
         self.is_open = self._floor_at is not None
 
-    def back(self, now: Moment) -> None:
-        super().back(now)
-        self._first = None
-
     def tick(self, now: Moment) -> Step:
         if not self.is_open or now.s < self.due_s():
             return Step()
-        if self._is_held_too_long(now):
+        if self._is_held_too_long(now) or self._is_hopeless():
             return self.given_up(now)
         if self._out is not None:
             return self.failed(self._out, now)

@@ -143,6 +143,9 @@ class HasKeys(Protocol):
     def close_key(self, key: str) -> None:
         """End a key."""
 
+    def close(self) -> None:
+        """Close the connection."""
+
 
 class KeyKeeper:
     """Makes the calls about the subscribe key of one client.
@@ -156,6 +159,7 @@ class KeyKeeper:
         give: Takes each new key, and None where there is none for now.
         deny: Takes the exchange's number, its words, and what to do, when there will be none.
         tell: Takes the first of several failures in a row; it is tried on.
+        farewell: Gives what ends the key: others may still wait for `rest`, and a stop must not.
     """
 
     def __init__(
@@ -165,12 +169,14 @@ class KeyKeeper:
         give: Callable[[str | None], object],
         deny: Callable[[int | None, str, str], object],
         tell: Callable[[RestFailed], object],
+        farewell: Callable[[], HasKeys],
     ) -> None:
         self._rest = rest
         self._is_wanted = is_wanted
         self._give = give
         self._deny = deny
         self._tell = tell
+        self._farewell = farewell
         self._lock = threading.Lock()
         self._access = Access()
 
@@ -196,7 +202,11 @@ class KeyKeeper:
             key = self._access.forget()
         if key is not None:
             try:
-                self._rest.close_key(key)
+                rest = self._farewell()
+                try:
+                    rest.close_key(key)
+                finally:
+                    rest.close()
             except RestFailed as failure:
                 log.debug("the subscribe key is left to end by itself: %s", failure)
 

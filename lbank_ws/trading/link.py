@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from lbank_ws.errors import RestFailed, UsageError
 from lbank_ws.quoting import hide
@@ -16,6 +17,8 @@ from lbank_ws.settings import checked_for_credentials
 from lbank_ws.signer import Credentials
 from lbank_ws.trading.access import KeyKeeper
 from lbank_ws.trading.account import AccountRest
+
+FAREWELL_S = 1.0  # a stop waits for it
 
 
 class Link:
@@ -80,15 +83,18 @@ class Link:
                         "an account is asked over REST, and where another exchange has it is not known: "
                         "name rest_url beside url or hosts"
                     )
-                self._rest = AccountRest(
-                    self._rest_url,
-                    self.credentials,
-                    exchange_ms=self._exchange_ms,
-                    ca_file=self._ca_file,
-                    proxy=self._proxy,
-                    timeout_s=self._timeout_s,
-                )
+                self._rest = self._made(self._rest_url, self._timeout_s)
             return self._rest
+
+    def _made(self, url: str, timeout_s: float) -> AccountRest:
+        return AccountRest(
+            url,
+            self.credentials,
+            exchange_ms=self._exchange_ms,
+            ca_file=self._ca_file,
+            proxy=self._proxy,
+            timeout_s=timeout_s,
+        )
 
     @property
     def made(self) -> AccountRest | None:
@@ -121,7 +127,8 @@ class Link:
         rest = self.rest
         with self._lock:
             if self._keeper is None:
-                self._keeper = KeyKeeper(rest, is_wanted, give, deny, tell)
+                farewell = partial(self._made, rest.url, FAREWELL_S)
+                self._keeper = KeyKeeper(rest, is_wanted, give, deny, tell, farewell)
 
     def errand(self, now_s: float, wall_s: float) -> None:
         """Do what is due for the subscribe key; may wait for a call."""
@@ -134,11 +141,9 @@ class Link:
             keeper.refused(key, now_s)
 
     def close(self) -> None:
-        """Destroy the subscribe key and close the connection; may wait for a call."""
+        """Destroy the subscribe key; may wait for a call, and for no other one."""
         if (keeper := self._keeper) is not None:
             keeper.close()
-        if (rest := self._rest) is not None:
-            rest.close()
 
     def _check_lines(self) -> None:
         for url in self._ws_urls:

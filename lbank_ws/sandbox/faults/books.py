@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from decimal import Decimal
 from random import Random
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from lbank_ws.sandbox.faults.fault import Memory, OnPushes, Stage
+from lbank_ws.sandbox.faults.fault import Fault, Memory, OnPushes, Stage
 from lbank_ws.sandbox.faults.frames import Frame, Number, Out, payload_of
 
 _SIDES = ("asks", "bids")
@@ -24,6 +24,18 @@ class Mute(OnPushes):
     def push(self, frame: Frame, memory: Memory) -> list[Out]:
         """Swallow it."""
         return []
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoReplies(Fault):
+    """One-shot requests are not answered; subscriptions go on. V2 alone has such requests.
+
+    Source: docs/reference/wire.md, "V2 one-shot requests": the only capture of one for trades has no rows.
+    """
+
+    def heard(self, said: dict[str, Any], memory: Memory) -> list[str] | None:
+        """Say nothing to a question."""
+        return [] if said.get("action") == "request" else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,12 +85,13 @@ class WrongNode(OnPushes):
         if off is None:
             pair = str(frame.pair).replace("_", "")
             off = memory.shared.setdefault(pair, _drawn_off(memory.shared.setdefault("luck", memory.rng)))
-        factor = 1 + Decimal(str(off))
         places = max((_places(level[0]) for side in _SIDES for level in book.get(side, [])), default=0)
+        best = next((Decimal(level[0]) for side in _SIDES for level in book.get(side, [])), Decimal(0))
+        # One distance for all: scaled one by one, prices a tick apart could fall together, and the book be crossed.
+        moved_by = (best * Decimal(str(off))).quantize(Decimal(1).scaleb(-places))
         for side in _SIDES:
-            for level in book.get(side, []):
-                moved = f"{(Decimal(level[0]) * factor).quantize(Decimal(1).scaleb(-places)):f}"
-                level[0] = type(level[0])(moved.rstrip("0").rstrip(".") if places else moved)
+            if side in book:
+                book[side] = [_moved(level, moved_by, places) for level in book[side] if Decimal(level[0]) > -moved_by]
         if "s" in said:
             said["s"] = self.node
         return [frame.saying(said)]
@@ -223,6 +236,11 @@ class UnknownFields(OnPushes):
 
 def _drawn_off(luck: Random) -> float:
     return round(luck.uniform(0.03, 0.05), 4) * luck.choice((-1, 1))
+
+
+def _moved(level: list[str], by: Decimal, places: int) -> list[str]:
+    price = f"{Decimal(level[0]) + by:.{places}f}"
+    return [type(level[0])(price.rstrip("0").rstrip(".") if places else price), *level[1:]]
 
 
 def _places(price: str) -> int:

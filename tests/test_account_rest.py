@@ -268,6 +268,22 @@ def test_a_read_is_repeated_and_signed_anew_when_the_connection_breaks(rest_of):
     assert (len(seen), len(echoes)) == (3, 3)
 
 
+@pytest.mark.parametrize("call", ["balances", "new_key"])
+def test_a_call_with_all_its_tries_takes_no_longer_than_it_may(rest_of, call):
+    """A stop of the client waits for the call that is under way."""
+
+    def act(sock: socket.socket, server: RawServer) -> None:
+        server.request(sock)
+        server.ended.wait(0.3)
+
+    with RawServer(act) as server:
+        rest = rest_of(http(server), timeout_s=0.5)
+        began_s = time.monotonic()
+        with pytest.raises(RestFailed):
+            getattr(rest, call)()
+        assert time.monotonic() - began_s < 0.5 + 0.9  # twice and thrice would be 1.5 and 2
+
+
 @pytest.mark.parametrize("write", ["create", "cancel", "cancel_pair", "close_key"])
 def test_a_write_leaves_once_whatever_happens(rest_of, write):
     """A second order is the one thing that must never be."""

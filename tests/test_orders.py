@@ -362,6 +362,8 @@ def test_halt_waits_for_an_order_that_is_on_its_way(box, orders, monkeypatch):
     on_the_way.wait(5)
     halting.start()
     wait_until(lambda: orders.is_halted)
+    halting.join(0.3)
+    assert halting.is_alive()
     go.set()
     placing.join(10)
     halting.join(10)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 import re
+import subprocess
+import sys
 import threading
 from collections import Counter
 from pathlib import Path
@@ -108,6 +110,53 @@ def test_a_thousand_orders_over_a_line_that_is_cut(tmp_path):
 
     assert len(line.sent) >= 950
     assert min(proxy.cuts.values()) > 50
+
+
+PLACING = """
+import itertools, sys
+from lbank_ws import Credentials
+from lbank_ws.trading.account import AccountRest
+from lbank_ws.trading.desks import ExchangeDesk
+from lbank_ws.trading.journal import Journal
+from lbank_ws.trading.orders import Orders
+url, journal, run = sys.argv[1:]
+rest = AccountRest(url, Credentials("key-of-ann-0123", "secret-of-ann-4567"))
+orders = Orders(ExchangeDesk(rest), Journal(journal, "live"))
+for number in itertools.count():
+    orders.buy("btc_usdt", price="1000", amount="0.001", client_id=f"run-{run}-{number}")
+    print(number, flush=True)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_a_kill_between_any_two_steps_loses_and_doubles_nothing(tmp_path):
+    """The journal of a killed program knows every order that the exchange has; nothing is sent by the next run."""
+    chance = random.Random(5)
+    journal = tmp_path / "orders.jsonl"
+    with Sandbox(seed=5, pairs=["btc_usdt"], rate_limits=False) as box:
+        box.add_account(KEY, SECRET, balances={"usdt": "1000000000"})
+        for run in range(15):
+            child = subprocess.Popen(
+                [sys.executable, "-c", PLACING, box.rest_url, str(journal), str(run)], stdout=subprocess.PIPE, text=True
+            )
+            with child:
+                for _ in range(chance.randrange(1, 6)):
+                    assert child.stdout is not None
+                    assert child.stdout.readline()
+                threading.Event().wait(chance.random() * 0.02)
+                child.kill()
+        placed = len(there(box))
+        rest = AccountRest(box.rest_url, Credentials(KEY, SECRET), timeout_s=2.0)
+        orders = Orders(ExchangeDesk(rest), Journal(journal, "live"), settle_s=SETTLE_S)
+        wait_until(lambda: looked(orders), timeout_s=60, what="the end of every doubt")
+        believed = [entry.order.client_id for entry in orders.journal.entries() if entry.fate is Fate.PLACED]
+        orders.close()
+        rest.close()
+
+        assert len(there(box)) == placed >= 15
+        assert sorted(believed) == there(box)
+        assert max(Counter(there(box)).values()) == 1
 
 
 def test_a_thread_that_looks_and_one_that_places_do_not_disturb_each_other(tmp_path):

@@ -7,10 +7,11 @@ come, which is `orders.py`. Source: docs/reference/wire.md, "REST" and "Signatur
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from functools import partial
 from typing import NamedTuple, TypeVar
@@ -280,19 +281,30 @@ class AccountRest(Rest):
 
     def _ask(self, path: str, asked: Mapping[str, str] | None = None, *, repeats: int = _REPEATS) -> Answer:
         """Make a call that changes nothing, again when the line breaks, or when it was signed by a wrong clock."""
-        until_s = time.monotonic() + self._route.timeout_s
-        while True:
-            try:
-                return self._signed(path, asked or {}, self._pacing)
-            except RestFailed as failure:
-                is_broken = failure.code is None or failure.code == CLOCK
-                if not is_broken or repeats <= 0 or time.monotonic() >= until_s:
-                    raise
-                repeats -= 1
+        with self._deadline() as until_s:
+            while True:
+                try:
+                    return self._signed(path, asked or {}, self._pacing)
+                except RestFailed as failure:
+                    is_broken = failure.code is None or failure.code == CLOCK
+                    if not is_broken or repeats <= 0 or time.monotonic() >= until_s:
+                        raise
+                    repeats -= 1
 
     def _write(self, path: str, asked: Mapping[str, str]) -> Answer:
         """Make a call that changes something, once."""
-        return self._signed(path, asked, self._ordering, is_fresh=True)
+        with self._deadline():
+            return self._signed(path, asked, self._ordering, is_fresh=True)
+
+    @contextlib.contextmanager
+    def _deadline(self) -> Iterator[float]:
+        """Let everything that belongs to one call, its tries and the question for the time, end in its time."""
+        with self._lock:
+            self._until_s = time.monotonic() + self._route.timeout_s
+            try:
+                yield self._until_s
+            finally:
+                self._until_s = None
 
     def _signed(self, path: str, asked: Mapping[str, str], pacing: Pacing, *, is_fresh: bool = False) -> Answer:
         with self._lock:

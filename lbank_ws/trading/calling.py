@@ -79,6 +79,7 @@ class Caller:
         self._session: requests.Session | None = None
         self._pacing = Pacing()
         self._used_s = 0.0
+        self._until_s: float | None = None  # when the present call ends, together with those that belong to it
 
     def wait_s(self) -> float:
         """Tell for how long the exchange wants no further call; a call that cannot wait so long fails at once."""
@@ -148,13 +149,14 @@ class Caller:
         if self._session is None:
             self._session = session_by(self._route)
         wait_s = pacing.wait_s(time.monotonic())
-        if wait_s > self._route.timeout_s:
+        left_s = self._route.timeout_s if self._until_s is None else self._until_s - time.monotonic()
+        if wait_s > left_s:
             limit = f"{pacing.calls} calls in {WINDOW_S:g} s are allowed"
             raise RestFailed(path, f"not sent, because {limit}; the next may leave in {wait_s:.1f} s", was_sent=False)
         if wait_s > 0:
             threading.Event().wait(wait_s)
         pacing.called(time.monotonic())
-        self._route.start(path)
+        self._route.start(path, self._until_s)
 
     def _exchanged(
         self,

@@ -37,11 +37,12 @@ class Route:
         self._path = ""
         self._ends_s = 0.0
 
-    def start(self, path: str) -> None:
-        """Begin a call."""
+    def start(self, path: str, until_s: float | None = None) -> None:
+        """Begin a call, which is a part of something that ends at a moment of the monotonic clock, if it does."""
         self._path = path
         self.has_sent = False
-        self._ends_s = time.monotonic() + self.timeout_s
+        ends_s = time.monotonic() + self.timeout_s
+        self._ends_s = ends_s if until_s is None else min(ends_s, until_s)
 
     def left_s(self) -> float:
         """Tell how long the call may still take.

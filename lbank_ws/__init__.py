@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lbank_ws.causes import Cause, Flaw, GapCause
 from lbank_ws.channels import DEFAULT_LEVELS, INTERVALS, Channel, Topic
 from lbank_ws.client import Ended, LBankClient
+from lbank_ws.dealing import Paper
 from lbank_ws.errors import (
     CallbackError,
     ConnectionLost,
@@ -103,6 +104,7 @@ __all__ = [
     "OrderUpdate",
     "OrdersHalted",
     "OrdersStillOpen",
+    "Paper",
     "Policy",
     "RecordingBusy",
     "RecordingFailed",

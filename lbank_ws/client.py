@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from lbank_ws import options, settings
 from lbank_ws.causes import Cause
+from lbank_ws.dealing import Account, Dealing, Errands, Paper
 from lbank_ws.errors import ConnectionLost, LBankError, UsageError
 from lbank_ws.events import LATE_AFTER_S
 from lbank_ws.feed.backlog import QUEUE_EVENTS
@@ -37,7 +38,6 @@ from lbank_ws.feed.resume import ResumeFile
 from lbank_ws.feed.session import Session
 from lbank_ws.feed.sources import Sources
 from lbank_ws.feed.states import State
-from lbank_ws.knowing import Knowing
 from lbank_ws.signer import Credentials
 from lbank_ws.trading.link import Link
 from lbank_ws.trading.rest import DEFAULT_URLS, Rest
@@ -58,7 +58,7 @@ class Ended(str, Enum):
         return str(self.value)
 
 
-class LBankClient(Knowing):
+class LBankClient(Dealing):
     """LBank's market data as callbacks, through drops.
 
     Every method may be called from any thread, inside a callback too. Callbacks run one at a time, in order, on one
@@ -91,6 +91,10 @@ class LBankClient(Knowing):
             since this one; None for none.
         record: A file that keeps every frame of both directions, credentials and IP addresses masked; one that is a
             recording already is continued. `.gz` packs it, `.zst` too and needs the extra `record`.
+        account: Where orders go: `paper`, which meets the live book here; `test`, which LBank checks and never places;
+            `live`. Paper when None. `on_order` and `on_balance` hear of paper where it is named, else of LBank's.
+        paper: What the paper account begins with, and its file.
+        journal: Where live orders are written down before they leave; `lbank-orders-live.jsonl` when None.
         credentials: Who asks for an account's streams; read from the environment at the first need when None. In the
             simple dialect one line logs in with them, and carries orders.
         connect: Makes connected sockets, for simulations; see `feed.dial.Connect`.
@@ -127,6 +131,9 @@ class LBankClient(Knowing):
         backfill: bool = True,
         resume: str | os.PathLike[str] | None = None,
         record: str | os.PathLike[str] | None = None,
+        account: str | None = None,
+        paper: Paper | None = None,
+        journal: str | os.PathLike[str] | None = None,
         credentials: Credentials | None = None,
         connect: Connect | None = None,
         clock: Clock | None = None,
@@ -170,7 +177,8 @@ class LBankClient(Knowing):
             proxy=proxy,
             timeout_s=REST_TIMEOUT_S,
         )
-        log_in = self._link.log_in() if spoken.has_orders and credentials is not None else None
+        self._account = Account(account, paper, journal)
+        log_in = self._link.log_in() if spoken.has_orders and (credentials or account == "live") else None
         dial = connect or Dialler(ca_file, proxy).dial
 
         def line(number: int, on_end: Callable[[], None]) -> Line:
@@ -208,7 +216,9 @@ class LBankClient(Knowing):
             lambda: self._pool.pairs(),
         )
         self._pool = Pool(line, Placement(depth_pairs_a_line, subscriptions_a_line), self._need_account)
-        self._caretaker = Caretaker(offset, listing, self._clock, self._pool.look, rest(), self._link)
+        self._rules_rest = rest
+        duties = Errands(self._link, self._account)
+        self._caretaker = Caretaker(offset, listing, self._clock, self._pool.look, rest(), duties)
         if log_in is not None:
             self._pool.open_for_orders()
         self._lock = threading.Lock()
@@ -248,10 +258,12 @@ class LBankClient(Knowing):
         Raises:
             UsageError: The client has run before, or the file of `record` is no recording.
             RecordingBusy: Another recorder writes it.
+            JournalBusy: Another client has the journal.
         """
         with self._lock:
             if not self._begins():
                 return
+            self._open_orders()
             if self.recorder is not None:
                 self.recorder.start()
             self._has_started = True
@@ -260,15 +272,28 @@ class LBankClient(Knowing):
             self._fetching.start()
             self._pool.start()
 
-    def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> bool:
+    def stop(self, timeout_s: float = STOP_TIMEOUT_S, *, cancel_open: bool = False) -> bool:
         """End the line and the threads; may be called twice, before the start, and inside a callback.
 
         Events that came before are still handed to their callbacks. Inside a callback it returns at once, and the
         threads end behind it.
 
+        Args:
+            timeout_s: For how long to wait for the end.
+            cancel_open: Take no more orders and cancel the open ones first; may take 10 s more, see `orders.halt`.
+
         Returns:
             False when a callback, or a name look-up, still runs after `timeout_s`.
+
+        Raises:
+            OrdersStillOpen: With `cancel_open`, when that could not be proved; the client has ended all the same.
         """
+        if cancel_open:
+            try:
+                self._halt_orders()
+            finally:
+                has_ended = self.stop(timeout_s)
+            return has_ended
         until_s = time.monotonic() + timeout_s
         self._caretaker.stop()
         self._fetching.hush()  # a call that begins now would be waited for
@@ -277,6 +302,7 @@ class LBankClient(Knowing):
         has_ended &= self._dispatch.is_current() or self._caretaker.join(max(0.0, until_s - time.monotonic()))
         self._fetching.stop()
         has_ended &= self._dispatch.is_current() or self._fetching.join(max(0.0, until_s - time.monotonic()))
+        self._close_orders()
         has_ended &= self._end_recording((until_s - time.monotonic()) / 2)
         self._dispatch.stop()
         return self._dispatch.join(max(0.0, until_s - time.monotonic())) and has_ended

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,6 +13,33 @@ from lbank_ws import LBankClient
 from lbank_ws.sandbox import Sandbox
 from tests.plain_exchange import PlainExchange
 from tests.waiting import our_threads, wait_until
+
+# What the accounts of the tests sign with. `SECRETS` of a whole program are searched for in `test_secrets.py`.
+SECRETS = ("secret-of-", "practice-secret", "canary-secret", "wrong-secret", "anotherSecret")
+
+
+class _Watch(logging.Handler):
+    """Keeps every line of the log that holds a secret of the tests."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setFormatter(logging.Formatter("%(name)s %(message)s"))  # with the traceback
+        self.found: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = self.format(record)
+        if record.name.startswith("lbank_ws") and any(secret in text for secret in SECRETS):
+            self.found.append(text)
+
+
+@pytest.fixture(autouse=True)
+def no_secret_in_the_log() -> Iterator[None]:
+    """Let no test pass in which a secret reached the log."""
+    watch = _Watch()
+    logging.getLogger().addHandler(watch)
+    yield
+    logging.getLogger().removeHandler(watch)
+    assert watch.found == []
 
 
 class BoxExchange:

@@ -51,7 +51,7 @@ DECIDING = (
 # Names are those inside lbank_ws; a name stands for everything below it. The row with the longest name counts.
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "": (
-        *(*VOCABULARY, "version", "client", "knowing", "subscribing", "signer"),
+        *(*VOCABULARY, "version", "client", "dealing", "knowing", "subscribing", "signer"),
         *("feed.backlog", "feed.subscriptions", "trading", "collect", "playback"),
     ),
     "__main__": ("cli",),
@@ -76,12 +76,21 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     # A Moment is a pair of numbers; the clocks themselves stay out of reach.
     **dict.fromkeys(DECIDING, (*VOCABULARY, "wire", *DECIDING, "feed.clock.Moment")),
     "trading": (*VOCABULARY, "reach", "signer", "settings", "wire", "trading"),
-    "trading.paper": (*VOCABULARY, "signer", "settings", "wire", "trading", "sandbox.matching"),
+    **dict.fromkeys(
+        ("trading.paper", "trading.paper_desk"),
+        (
+            *VOCABULARY,
+            "wire",
+            "trading",
+            *(f"sandbox.{each}" for each in ("matching", "accounts", "orders", "listings")),
+        ),
+    ),
+    "dealing": (*VOCABULARY, "wire", "feed", "trading", "knowing"),
     "callbacks": (*VOCABULARY, "feed"),
     "options": ("errors",),
     "subscribing": (*VOCABULARY, "feed", "callbacks"),
     "knowing": (*VOCABULARY, "feed", "subscribing"),
-    "client": (*VOCABULARY, "version", "signer", "settings", "options", "wire", "feed", "trading", "knowing"),
+    "client": (*VOCABULARY, "version", "signer", "settings", "options", "wire", "feed", "trading", "dealing"),
     "playback": (*VOCABULARY, "client", "feed", "sandbox.recording"),
     "collect": (*VOCABULARY, "version", "client", "collect"),
     "cli": ("",),

@@ -9,18 +9,20 @@ import os
 import sys
 from collections.abc import Sequence
 
-from lbank_ws.cli import record, replay, sandbox, watch
+from lbank_ws.cli import balance, orders, record, replay, sandbox, sign, watch
 from lbank_ws.cli.exits import Exit, code_of
 from lbank_ws.errors import LBankError
 from lbank_ws.version import VERSION
 
-_VERBS = (watch, record, replay, sandbox)
+_VERBS = (watch, record, replay, sandbox, orders, balance, sign)
 _EPILOG = """examples:
   lbank-ws watch btc_usdt                        live prices until Ctrl-C
   lbank-ws watch btc_usdt --sandbox --for 10s    the same from the practice exchange, without a network
   lbank-ws record btc_usdt --out btc.jsonl.gz --for 10m
                                                  keep everything that the exchange says
   lbank-ws replay btc.jsonl.gz --speed max       serve it again, to your own scripts
+  lbank-ws orders place btc_usdt buy --value 100 buy on paper, at the live book
+  lbank-ws balance --account live                what you have at LBank
   lbank-ws sandbox                               run the practice exchange for your own scripts
 """
 
@@ -51,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="lbank-ws",
-        description="LBank market data on the command line.",
+        description="LBank market data and orders on the command line.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

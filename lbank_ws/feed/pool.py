@@ -121,6 +121,11 @@ class Pool:
             line = self._lines[self._for_orders]
         line.submit(submission)
 
+    @property
+    def has_orders(self) -> bool:
+        """Whether there is a line for orders."""
+        return self._for_orders is not None
+
     def open_for_orders(self) -> None:
         """Have one line that logs in and carries orders alone, from now on and after every drop."""
         with self._lock:

@@ -48,6 +48,9 @@ class ExchangeDesk:
             raise UsageError(f"LBank does not list {pair}")
         return found
 
+    def check(self, pair: str) -> None:
+        """Do nothing: the exchange itself says what it takes."""
+
     def exchange_ms(self) -> int:
         """Tell what the exchange's clock says."""
         return self.rest.exchange_ms()

@@ -86,12 +86,12 @@ class Journal:
         except OSError as error:
             raise JournalFailed(self.path, error.strerror or type(error).__name__) from error
         try:
-            _lock(fd, self.path)
+            lock(fd, self.path)
             self._size = self._read(fd, owner)
             self._fd = fd
             if self._size == 0:
                 self._write({"journal": _MARK, "version": VERSION, "owner": owner})
-                _sync_folder(os.path.dirname(self.path) or ".")
+                sync_folder(os.path.dirname(self.path) or ".")
         except BaseException:  # whatever it was, the lock must not stay
             os.close(fd)
             self._fd = -1
@@ -287,7 +287,8 @@ def _opened(path: str) -> int:
     return fd
 
 
-def _lock(fd: int, path: str) -> None:
+def lock(fd: int, path: str) -> None:
+    """Take a file that is open, for this descriptor alone; raise `JournalBusy` where somebody has it."""
     if fcntl is None:
         return
     try:
@@ -296,7 +297,7 @@ def _lock(fd: int, path: str) -> None:
         raise JournalBusy(path) from None
 
 
-def _sync_folder(folder: str) -> None:
+def sync_folder(folder: str) -> None:
     """Let the name of a new file reach the disk too, where the system can do that."""
     with contextlib.suppress(OSError):
         fd = os.open(folder, os.O_RDONLY)

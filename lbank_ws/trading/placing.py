@@ -40,6 +40,9 @@ class Desk(Lookup, Protocol):
     def rules(self, pair: str) -> PairRules:
         """Give what orders of a pair must keep to, or raise `UsageError` where it is not listed."""
 
+    def check(self, pair: str) -> None:
+        """Raise where no order of the pair can be taken now."""
+
     def cancel(self, pair: str, *, order_id: str | None = None, client_id: str | None = None) -> None:
         """Ask for the end of an order."""
 
@@ -132,6 +135,7 @@ class Placing:
             OrderRefused: The exchange refused it, or it could not be sent; there is no such order.
             OrderUnknown: It was sent, and nobody knows what became of it. Do not place it again.
             RestFailed: The rules of the pair could not be fetched; nothing was sent.
+            StaleBook: There is no good book to trade with on paper; nothing was placed.
         """
         known = None if client_id is None else self.journal.get(checked_id(client_id))
         order = order_request(
@@ -141,6 +145,7 @@ class Placing:
             return self._known(known, order)
         self._check_halt()
         check_rules(order, self.rules(order.pair))
+        self.desk.check(order.pair)
         with self._on_the_way(order.client_id):
             self.journal.intend(order)
             try:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from lbank_ws.causes import Flaw, GapCause
 from lbank_ws.channels import Channel, Topic, topic
 from lbank_ws.errors import Refused, UsageError
-from lbank_ws.events import Depth, Event, Gap, Kline, Receipt, Status, Ticker, Trade
+from lbank_ws.events import Depth, Event, Gap, Kline, OrderStatus, OrderUpdate, Receipt, Status, Ticker, Trade
 from lbank_ws.feed.backlog import POLICIES, QUEUE_EVENTS, Backlog, Policy, checked_policies
 
 NOW = datetime(2026, 11, 23, tzinfo=timezone.utc)
@@ -28,6 +28,7 @@ TOPICS = {
     "X": topic("trade", "btc_usdt"),
     "Y": topic("trade", "eth_usdt"),
     "K": topic("kline", "btc_usdt"),
+    "O": topic("order", "all"),
 }
 STATUS, FAULT = "S", "!"
 
@@ -44,6 +45,8 @@ def event(letter: str, number: int) -> Event:
             return Depth(pair=pair, bids=(), asks=(), levels=TOPICS[letter].levels, fault=flaw, receipt=receipt)
         case Channel.TRADE:
             return Trade(pair=pair, price=one, amount=one, value=None, side="buy", receipt=receipt)
+        case Channel.ORDER:
+            return OrderUpdate(pair="btc_usdt", order_id="1", status=OrderStatus.OPEN, receipt=receipt)
     return Kline(
         pair=pair, interval="1min", opened_at=NOW, open=one, high=one, low=one, close=one, volume=one, receipt=receipt
     )
@@ -227,6 +230,14 @@ def test_statuses_find_room_for_twice_as_long_and_faults_do_not():
     assert backlog.dropped == 3
 
 
+def test_what_belongs_to_an_account_finds_room_for_twice_as_long():
+    """A flood of trades must not cost an order, and none is replaced by a newer one."""
+    backlog = Backlog(limit=2)
+
+    assert played(backlog, "X1 X2 X3 O4 O5 O6") == "X1 X2 O4 O5 X3-3:1 O6-6:1"
+    assert backlog.dropped == 2
+
+
 def test_call_comes_behind_what_was_put_before_it_and_takes_no_room():
     """Somebody waits for it, and it is no event that a slow callback lets wait."""
     backlog = Backlog(limit=2)
@@ -259,14 +270,14 @@ class Model:
 
     def put(self, letter: str, number: int) -> None:
         of = TOPICS.get(letter)
-        if of is not None and self.policies[of.channel] is Policy.MERGE:
+        if of is not None and self.policies.get(of.channel) is Policy.MERGE:
             replaced = [each for each in self.waits[of] if (each[1] == "F") == (letter == "F")]
             if replaced:
                 self.waits[of].remove(*replaced)
                 self.waits[of].append((number, letter))
                 self.merged += 1
                 return
-        if len(self.places) >= self.limit * (2 if letter == STATUS else 1):
+        if len(self.places) >= self.limit * (2 if letter in (STATUS, "O") else 1):
             self.dropped += 1
             if of is not None:
                 self.missing.append((of, number))

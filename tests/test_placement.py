@@ -198,3 +198,30 @@ def test_limits_hold_and_nothing_moves_in_any_order_of_placing_and_leaving(
             assert not books or books == on_line, "a book shares its line"
             assert len({known.pair for known in books}) <= depth_pairs
             assert len(on_line) - len(books) <= others
+
+
+def test_an_account_shares_no_line_with_the_market():
+    """A line that is cut because a ticker is late must not cost an order."""
+    placement = Placement()
+    placed = [
+        ("ticker", "btc_usdt"),
+        ("order", "all"),
+        ("trade", "btc_usdt"),
+        ("balance", "all"),
+        ("depth", "btc_usdt"),
+    ]
+
+    lines = [placement.place(topic(channel, pair)) for channel, pair in placed]
+
+    assert lines == [1, 2, 1, 2, 3]
+
+
+def test_a_line_that_is_reserved_carries_nothing():
+    """Orders leave over it, and what is pushed would hold them up."""
+    placement = Placement()
+    reserved = placement.reserve()
+
+    lines = {placement.place(topic("depth", pair)) for pair in ("btc_usdt", "eth_usdt")}
+
+    assert reserved not in lines
+    assert reserved not in placement.numbers()

@@ -1,9 +1,8 @@
 """What fills the holes of a subscription, and by which ways.
 
 Decided here: which channels are filled, and which way is the better one for each. How it is done is decided in
-`trade_fill.py` and `bar_fill.py`, for an account in
-`order_fill.py` and `balance_fill.py`. A ticker and a book need none of this: their
-first push is the state.
+`trade_fill.py` and `bar_fill.py`, for an account in `order_fill.py` and `balance_fill.py`. A ticker and a book need
+none of this: their first push is the state.
 """
 
 from __future__ import annotations

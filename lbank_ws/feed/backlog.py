@@ -156,9 +156,9 @@ class Backlog:
             if newest is not None and (newest.is_good is is_good or newest.older is not None):
                 self._replace(newest, event, is_good)
                 return
+        waiting = len(self._queue) - self._calls
         # What belongs to an account is rare and matters, and a flood of trades must not cost it.
-        limit = 2 * self._limit if topic.channel.is_private else self._limit
-        if len(self._queue) - self._calls >= limit:
+        if waiting >= self._limit and (waiting >= 2 * self._limit or not topic.channel.is_private):
             self._drop(topic, event)
             return
         item = _Item(topic, event, self._holes.pop(topic, None) if self._holes else None, is_good)

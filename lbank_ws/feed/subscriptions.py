@@ -82,6 +82,7 @@ class Wanted:
         ages: How old its pushes were.
         watch: Whether its silence is suspicious.
         shelf: Its newest good book or price; None on the channels that have none.
+        is_private: Whether it tells of an account.
     """
 
     def __init__(self, topic: Topic, nodes: str | None = None) -> None:
@@ -91,6 +92,7 @@ class Wanted:
         self.doubt: Cause | None = None
         self.ages = Ages()
         self.watch = Watch(topic)
+        self.is_private = topic.channel.is_private
         self.shelf = Shelf(nodes) if topic.channel in (Channel.DEPTH, Channel.TICKER) else None
 
     def __repr__(self) -> str:
@@ -310,7 +312,7 @@ class Subscriptions:
 
     def has_steps(self) -> bool:
         """Tell whether anything is still to be sent."""
-        return self._next_topic() is not None
+        return bool(self._steps) and self._next_topic() is not None
 
     def next_step(self, now_s: float) -> tuple[Step, Topic]:
         """Take the next thing to send; there is one."""

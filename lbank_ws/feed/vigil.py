@@ -290,7 +290,7 @@ class Vigil:
 
     def _due_of(self, known: Wanted) -> float:
         # An account is quiet for hours, and no question would tell whether it should be.
-        if known.topic.channel.is_private:
+        if known.is_private:
             return math.inf
         if known.state is Subscribed.REFUSED or not self._subscriptions.is_asked(known.topic):
             return math.inf

@@ -51,6 +51,10 @@ from lbank_ws.feed.subscriptions import Subscribed
 from lbank_ws.knowing import LineView, SubscriptionStats
 from lbank_ws.signer import Credentials
 from lbank_ws.subscribing import Subscription
+from lbank_ws.trading.fates import Fate
+from lbank_ws.trading.placing import PlacedOrder
+from lbank_ws.trading.resolver import Resolution
+from lbank_ws.trading.ticket import PairRules
 from lbank_ws.trading_errors import (
     CredentialsRefused,
     JournalBusy,
@@ -83,6 +87,7 @@ __all__ = [
     "Ended",
     "Event",
     "EventsDropped",
+    "Fate",
     "Fill",
     "Flaw",
     "Gap",
@@ -104,11 +109,14 @@ __all__ = [
     "OrderUpdate",
     "OrdersHalted",
     "OrdersStillOpen",
+    "PairRules",
     "Paper",
+    "PlacedOrder",
     "Policy",
     "RecordingBusy",
     "RecordingFailed",
     "Refused",
+    "Resolution",
     "RestFailed",
     "RestRefused",
     "SlowCallback",

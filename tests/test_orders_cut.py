@@ -159,6 +159,7 @@ def test_a_kill_between_any_two_steps_loses_and_doubles_nothing(tmp_path):
         assert max(Counter(there(box)).values()) == 1
 
 
+@pytest.mark.slow
 def test_a_thread_that_looks_and_one_that_places_do_not_disturb_each_other(tmp_path):
     """The caretaker asks about old orders while new ones are placed."""
     line = CutLine(3, 0.5)

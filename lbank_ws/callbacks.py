@@ -134,7 +134,8 @@ class Callbacks:
         """Call the decorated function with every fault; without one, faults are logged to `lbank_ws`.
 
         A fault is an `LBankError`: `DecodeError`, `SubscriptionRefused`, `Refused`, `CallbackError`, `SlowCallback`,
-        `EventsDropped`, `RecordingFailed`, `RestFailed`, `LoginRefused` or `GaveUp`. What goes wrong in the decorated function itself is logged.
+        `EventsDropped`, `RecordingFailed`, `RestFailed`, `LoginRefused`, `OrderRefused` or `GaveUp`. What goes wrong in
+        the decorated function itself is logged.
         """
         self._dispatch.on_error(callback)
         return callback

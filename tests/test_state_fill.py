@@ -17,7 +17,7 @@ from lbank_ws.events import BalanceUpdate, Event, Fill, OrderStatus, OrderUpdate
 from lbank_ws.feed.asking import Fetch, Step
 from lbank_ws.feed.balance_fill import BalanceFill
 from lbank_ws.feed.clock import Moment
-from lbank_ws.feed.order_fill import MOST_ENDED, SLACK, OrderFill
+from lbank_ws.feed.order_fill import MOST_ENDED, MOST_GUESSED, SLACK, OrderFill
 from lbank_ws.feed.state_fill import HOLD_S, LONGEST_WAIT_S, StateFill
 
 D = Decimal
@@ -108,7 +108,7 @@ class Told:
 
 
 def orders(*pairs: str) -> Told:
-    return Told(OrderFill(topic("order", "all"), pairs or ("btc_usdt",)))
+    return Told(OrderFill(topic("order", "all"), dict.fromkeys(pairs or ("btc_usdt",), True)))
 
 
 def balances() -> Told:
@@ -123,6 +123,17 @@ def test_balances_tell_which_pairs_can_have_an_open_order():
     told = orders("btc_usdt", "eth_btc", "lbk_usdc").back().answered(LOCKED, [])
 
     assert told.asked == ["balances", "btc_usdt"]
+
+
+def test_pairs_that_nobody_named_are_guesses_and_few_of_them_are_asked_for():
+    """Who watches two hundred markets trades on few; each guess is a call after each drop."""
+    guesses = {f"a{number}_usdt": False for number in range(200)}
+    told = Told(OrderFill(topic("order", "all"), {**guesses, "btc_usdt": True}))
+    told.live(order(FILLED, "1", pair="eth_usdt", s=1)).back(10).answered(LOCKED, *[[]] * (MOST_GUESSED + 4))
+
+    assert told.asked[:3] == ["balances", "btc_usdt", "eth_usdt"]
+    assert told.asked[3 : 3 + MOST_GUESSED] == list(guesses)[:MOST_GUESSED]
+    assert told.asked[3 + MOST_GUESSED :] == ["btc_usdt ended", "eth_usdt ended"]
 
 
 def test_without_anything_held_back_no_pair_is_asked_for():

@@ -7,7 +7,7 @@ none of this: their first push is the state.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Mapping
 
 from lbank_ws.channels import Channel, Topic
 from lbank_ws.feed.asking import By, Fill, FillHabits
@@ -23,7 +23,7 @@ def fill_for(
     has_requests: bool,
     has_rest: bool,
     has_account: bool = False,
-    pairs: Collection[str] = (),
+    pairs: Mapping[str, bool] | None = None,
     habits: FillHabits | None = None,
 ) -> Fill | None:
     """Give what fills the holes of a topic; None for a ticker and a book, whose first push is the state.
@@ -33,13 +33,13 @@ def fill_for(
         has_requests: Whether the dialect can ask once.
         has_rest: Whether the REST interface is known.
         has_account: Whether an account's state can be fetched.
-        pairs: Where orders may be.
+        pairs: Where orders may be, and whether somebody said so.
         habits: How it is done.
     """
     if topic.channel.is_private:
         if not has_account:
             return None
-        return OrderFill(topic, pairs) if topic.channel is Channel.ORDER else BalanceFill(topic)
+        return OrderFill(topic, pairs or {}) if topic.channel is Channel.ORDER else BalanceFill(topic)
     can: dict[By, bool] = {"request": has_requests, "rest": has_rest}
     if topic.channel is Channel.TRADE:
         # A request was seen to be answered without trades, so it is not worth waiting for where it is the only way.

@@ -64,7 +64,7 @@ class Fetching:
         self._sources = sources
         self._resume = resume
         self._wanted_pairs = pairs
-        self._pairs: dict[str, None] = {}  # where orders may be
+        self._pairs: dict[str, bool] = {}  # where orders may be, and whether somebody said so
         self._wondered: frozenset[str] = frozenset()
         self._marks: dict[Topic, Mark] = {}
         self._lock = threading.Lock()
@@ -86,7 +86,8 @@ class Fetching:
         changed = [status for status in reaction.statuses if _is_about_account(status)]
         pairs = self._wanted_pairs() if changed else ()
         with self._lock:
-            self._pairs.update(dict.fromkeys(pairs))
+            for pair in pairs:
+                self._pairs.setdefault(pair, False)
             is_plain = not (lost or changed or reaction.asked or reaction.answers or self._ledger.has_open())
             if is_plain and self._passes(reaction):
                 self._deliver(reaction)
@@ -110,7 +111,7 @@ class Fetching:
     def mind(self, pair: str) -> None:
         """Note that orders of a pair may be open: a fetch of all orders asks for those of this pair, too."""
         with self._lock:
-            self._pairs[pair] = None
+            self._pairs[pair] = True
 
     def left(self, topic: Topic) -> None:
         """Forget a subscription that is wanted no more."""
@@ -192,7 +193,7 @@ class Fetching:
             has_requests=self._sources.has_requests,
             has_rest=self._sources.has_rest,
             has_account=self._sources.has_account,
-            pairs=self._pairs.keys(),
+            pairs=self._pairs,
         )
         self._fills[topic] = fill
         mark = self._marks.pop(topic, None)

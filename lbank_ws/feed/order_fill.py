@@ -7,7 +7,7 @@ an answer, the answer is left out. No socket, no thread, no clock.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -18,6 +18,7 @@ from lbank_ws.feed.clock import Moment
 from lbank_ws.feed.state_fill import Ask, StateFill
 
 SLACK = timedelta(seconds=60)  # how much earlier than the last news an order may have ended that nobody was told of
+MOST_GUESSED = 20  # each costs a call after each drop
 MOST_ENDED = 1000  # orders that have ended are remembered, so that nothing old is told of them again
 
 
@@ -33,10 +34,10 @@ class OrderFill(StateFill):
 
     Args:
         topic: That of orders.
-        pairs: Where orders may be; whoever owns it adds to it.
+        pairs: Where orders may be, True where somebody said so, False where it is a guess; whoever owns it adds to it.
     """
 
-    def __init__(self, topic: Topic, pairs: Collection[str]) -> None:
+    def __init__(self, topic: Topic, pairs: Mapping[str, bool]) -> None:
         super().__init__(topic)
         self.unexplained: frozenset[str] = frozenset()
         self._pairs = pairs
@@ -75,8 +76,12 @@ class OrderFill(StateFill):
     def _take(self, fetch: Fetch, rows: Sequence[Event]) -> None:
         if not fetch.pair:
             self._held_back = {row.asset for row in rows if isinstance(row, BalanceUpdate) and row.locked}
-            pairs = sorted({*self._pairs, *(known.pair for known in self._newest.values())})
-            self._plan = [Ask(pair) for pair in pairs if self._held_back & set(pair.split("_"))]
+            told = {known.pair for known in self._newest.values()}
+            pairs = sorted(told | {pair for pair, is_named in self._pairs.items() if is_named})
+            guessed = [pair for pair, is_named in self._pairs.items() if not is_named and pair not in told]
+            self._plan = [
+                Ask(pair) for pair in [*pairs, *guessed[:MOST_GUESSED]] if self._held_back & set(pair.split("_"))
+            ]
             if self._since_at is not None:
                 self._plan += [Ask(pair, since=self._since_at - SLACK) for pair in pairs]
         for row in rows:

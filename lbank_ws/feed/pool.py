@@ -173,10 +173,11 @@ class Pool:
         known = line.look(lambda session: session.subscriptions.all())
         return [wanted.topic for wanted in known if wanted.state is not Subscribed.REFUSED]
 
-    def pairs(self) -> set[str]:
-        """Give the pairs of the market that are wanted."""
+    def pairs(self) -> list[str]:
+        """Give the pairs of the market that are wanted, in the order of wanting."""
         with self._lock:
-            return {topic.pair for topic in self._placement.topics() if not topic.channel.is_private}
+            topics = self._placement.topics()
+        return list(dict.fromkeys(topic.pair for topic in topics if not topic.channel.is_private))
 
     def fetch(self, fetch: Fetch) -> bool:
         """Ask over the line of a topic for what is missing of it; False when it cannot be asked for now."""

@@ -19,7 +19,7 @@ from lbank_ws.trading.account import AccountRest
 from lbank_ws.trading.ticket import order_request
 from lbank_ws.trading_errors import CredentialsRefused, RestRefused
 from tests.raw_server import RawServer
-from tests.test_rest import answer, answering, http
+from tests.test_rest import answer, answering, http, sample
 from tests.waiting import wait_until
 
 KEY, SECRET = "key-of-ann-0123", "secret-of-ann-4567"
@@ -139,6 +139,44 @@ def test_rules_and_state_of_the_exchange(rest):
     assert rules.least_amount == Decimal("0.00001")
     assert set(rest.rules()) == {"btc_usdt", "eth_usdt"}
     assert rest.is_up()
+
+
+def test_ticker_and_book_are_those_of_the_exchange_now(box, rest):
+    """The same values as the events of the feed, exactly as printed."""
+    ticker, book = rest.ticker("btc_usdt"), rest.depth("btc_usdt", levels=5)
+
+    assert (ticker.pair, ticker.source, ticker.last > 0) == ("btc_usdt", "resync", True)
+    assert (len(book.bids), len(book.asks), book.levels) == (5, 5, 5)
+    assert book.bids[0].price > book.bids[1].price
+    assert book.best_bid.price < book.best_ask.price
+    assert abs(ticker.last / book.best_ask.price - 1) < Decimal("0.01")
+    with pytest.raises(RestFailed):
+        rest.ticker("lbk_usdt")
+    with pytest.raises(UsageError):
+        rest.depth("btc_usdt", levels=201)
+
+
+@pytest.mark.parametrize("name", ["depth", "ticker_24hr", "accuracy", "system_status"])
+def test_samples_of_the_exchange_are_read(rest_of, name):
+    """They are its own documentation's."""
+    calls = {
+        "depth": lambda rest: rest.depth("btc_usdt").best_ask.price == Decimal("73914.36"),
+        "ticker_24hr": lambda rest: rest.ticker("btc_usdt").last == Decimal("74116.9"),
+        "accuracy": lambda rest: rest.rules()["pch_usdt"].amount_places == 4,
+        "system_status": lambda rest: rest.is_up(),
+    }
+    with RawServer(answering(answer(sample(name)))) as server:
+        assert calls[name](rest_of(http(server)))
+
+
+@pytest.mark.parametrize(
+    "book", ["[]", '{"asks":[["1"]],"bids":[]}', '{"asks":[["x","1"]],"bids":[]}', '{"asks":1,"bids":[]}']
+)
+def test_a_book_that_is_none_is_told(rest_of, book):
+    """It must not turn into an empty one."""
+    said = answer(f'{{"result":"true","error_code":0,"data":{book}}}')
+    with RawServer(answering(said)) as server, pytest.raises(RestFailed, match="cannot be read"):
+        rest_of(http(server)).depth("btc_usdt")
 
 
 # Subscribe keys.

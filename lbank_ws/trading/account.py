@@ -1,17 +1,13 @@
 """The calls of the exchange's REST interface that are signed: balances, orders, subscribe keys.
 
-Decided here: what is asked, what the rows of an answer mean, that reads are repeated when the line breaks and that
-nothing else ever is, and for which moment a call is signed. Not decided here: what is made of an answer that does not
-come, which is `orders.py`. Source: docs/reference/wire.md, "REST" and "Signature".
+Decided here: what is asked, and which calls are never repeated. Not decided here: how a call is signed and made, which
+is `signed.py`; what its rows mean, which is `reading.py`; what is made of an answer that does not come, which is
+`placing.py`. Source: docs/reference/wire.md, "REST".
 """
 
 from __future__ import annotations
 
-import contextlib
-import logging
-import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
 from typing import NamedTuple, TypeVar
@@ -19,18 +15,12 @@ from typing import NamedTuple, TypeVar
 from lbank_ws.channels import checked_pair
 from lbank_ws.errors import RestFailed, UsageError
 from lbank_ws.events import BalanceUpdate, OrderUpdate
-from lbank_ws.settings import checked_for_credentials
-from lbank_ws.signer import Credentials, new_nonce, signed_request
-from lbank_ws.trading.calling import Answer
-from lbank_ws.trading.pacing import ORDER_CALLS, Pacing
 from lbank_ws.trading.reading import AccountFill, balance_of, order_of, own_fill_of
-from lbank_ws.trading.refusals import CLOCK
-from lbank_ws.trading.rest import Rest, read_rows
+from lbank_ws.trading.rest import read_rows
+from lbank_ws.trading.signed import SignedRest
 from lbank_ws.trading.ticket import WINDOW_MS, asked_of_rest
 from lbank_ws.wire import OrderRequest, values
 from lbank_ws.wire.values import BadValueError
-
-log = logging.getLogger("lbank_ws")
 
 _CREATE = "/v2/supplement/create_order.do"
 _CREATE_TEST = "/v2/supplement/create_order_test.do"
@@ -45,13 +35,9 @@ _GET_KEY = "/v2/subscribe/get_key.do"
 _REFRESH_KEY = "/v2/subscribe/refresh_key.do"
 _DESTROY_KEY = "/v2/subscribe/destroy_key.do"
 
-_REPEATS = 2
 _PAGE = 200
 _MOST_PAGES = 50
 _MOST_FILLS = 100
-_MEASURE_EVERY_S = 600.0
-_DOUBTED_S = 60.0
-_NOTABLE_MS = 1_000  # the exchange refuses what is so far in the future
 _LONGEST_KEY = 256
 _Given = TypeVar("_Given")
 
@@ -68,41 +54,8 @@ class Placed(NamedTuple):
     client_id: str | None
 
 
-class AccountRest(Rest):
-    """Asks the exchange about an account, and places and cancels its orders. May be used by several threads.
-
-    One call is made at a time, and the others wait for it: a lock guards the connection and the limits.
-
-    Args:
-        url: Where the interface is; `https://`, or `http://` to this machine itself.
-        credentials: Who asks.
-        exchange_ms: Gives what the exchange's clock says, in epoch milliseconds, or None while that is not known; then,
-            and without it, the exchange is asked.
-        ca_file: A file of certificate authorities to trust in place of the system's.
-        proxy: The URL of a proxy; needs the extra `proxy`.
-        timeout_s: How long a call may take in all.
-
-    Raises:
-        UsageError: The address, the file or the proxy cannot be used, or credentials must not travel there.
-    """
-
-    def __init__(
-        self,
-        url: str,
-        credentials: Credentials,
-        *,
-        exchange_ms: Callable[[], float | None] | None = None,
-        ca_file: str | None = None,
-        proxy: str | None = None,
-        timeout_s: float = 5.0,
-    ) -> None:
-        super().__init__(checked_for_credentials(url, "rest_url"), ca_file=ca_file, proxy=proxy, timeout_s=timeout_s)
-        self._credentials = credentials
-        self._exchange_ms = exchange_ms
-        self._measured: tuple[float, float] | None = None  # the exchange's clock less the monotonic one, and when
-        self._doubted_until_s = 0.0  # until when the exchange itself is asked what its clock says
-        self._ordering = Pacing(ORDER_CALLS)
-        self._lock = threading.RLock()
+class AccountRest(SignedRest):
+    """Asks the exchange about an account, and places and cancels its orders; see `SignedRest` for how."""
 
     # The account.
 
@@ -115,7 +68,7 @@ class AccountRest(Rest):
         Raises:
             RestFailed: There was no answer, or a refusal.
         """
-        answer = self._ask(_BALANCES)
+        answer = self.ask(_BALANCES)
         rows = answer.content.get("balances") if isinstance(answer.content, dict) else None
         balances = read_rows(_BALANCES, rows, partial(balance_of, sent_at=answer.sent_at))
         return [balance for balance in balances if with_empty or balance.total]
@@ -128,7 +81,7 @@ class AccountRest(Rest):
             RestFailed: There was no answer.
             UsageError: The pair is not spelt like one, or there is not exactly one id.
         """
-        answer = self._ask(_ORDER, _named(pair, order_id, client_id))
+        answer = self.ask(_ORDER, _named(pair, order_id, client_id))
         return _one(_ORDER, lambda: order_of(answer.content, answer.sent_at))
 
     def open_orders(self, pair: str) -> list[OrderUpdate]:
@@ -169,7 +122,7 @@ class AccountRest(Rest):
         for name, moment in (("startTime", start_at), ("endTime", end_at)):
             if moment is not None:
                 asked[name] = values.utc8_text(moment).replace("T", " ")
-        return read_rows(_FILLS, self._ask(_FILLS, asked).content, own_fill_of)
+        return read_rows(_FILLS, self.ask(_FILLS, asked).content, own_fill_of)
 
     # Orders. None of these is ever sent twice.
 
@@ -185,7 +138,7 @@ class AccountRest(Rest):
             RestFailed: There was no answer that says so; `was_sent` tells whether the order may be placed.
         """
         path = _CREATE_TEST if is_test else _CREATE
-        answer = self._write(path, {**asked_of_rest(order), "window": str(WINDOW_MS)})
+        answer = self.write(path, {**asked_of_rest(order), "window": str(WINDOW_MS)})
         content = answer.content if isinstance(answer.content, dict) else {}
         order_id, client_id = content.get("order_id"), content.get("custom_id")
         if not isinstance(order_id, str) or not order_id:
@@ -200,7 +153,7 @@ class AccountRest(Rest):
             RestFailed: There was no answer.
             UsageError: The pair is not spelt like one, or there is not exactly one id.
         """
-        self._write(_CANCEL, _named(pair, order_id, client_id))
+        self.write(_CANCEL, _named(pair, order_id, client_id))
 
     def cancel_pair(self, pair: str) -> None:
         """Ask for the end of all open orders of a pair; what became of them tells `open_orders`.
@@ -208,7 +161,7 @@ class AccountRest(Rest):
         Raises:
             RestFailed: There was no answer, or a refusal.
         """
-        self._write(_CANCEL_PAIR, {"symbol": checked_pair(pair)})
+        self.write(_CANCEL_PAIR, {"symbol": checked_pair(pair)})
 
     # The subscribe key, which opens the account's streams for an hour. It is a secret.
 
@@ -218,7 +171,7 @@ class AccountRest(Rest):
         Raises:
             RestFailed: There was no answer, or a refusal.
         """
-        answer = self._ask(_GET_KEY, repeats=0)
+        answer = self.ask(_GET_KEY, repeats=0)
         content = answer.content.get("key") if isinstance(answer.content, dict) else answer.content
         key = content or answer.envelope.get("subscribeKey")  # three spellings are documented or seen
         if not isinstance(key, str) or not 0 < len(key) <= _LONGEST_KEY or not key.isalnum():
@@ -231,7 +184,7 @@ class AccountRest(Rest):
         Raises:
             RestFailed: There was no answer, or a refusal: then it has ended, or will.
         """
-        self._ask(_REFRESH_KEY, {"subscribeKey": key})
+        self.ask(_REFRESH_KEY, {"subscribeKey": key})
 
     def close_key(self, key: str) -> None:
         """End a subscribe key.
@@ -239,95 +192,12 @@ class AccountRest(Rest):
         Raises:
             RestFailed: There was no answer, or a refusal.
         """
-        self._ask(_DESTROY_KEY, {"subscribeKey": key}, repeats=0)
-
-    # How it is done.
-
-    def get(self, path: str, asked: Mapping[str, str] | None = None, *, repeats: int = 0) -> Answer:
-        """Give the answer to a public question; see `Caller.get`."""
-        with self._lock:
-            return super().get(path, asked, repeats=repeats)
-
-    def close(self) -> None:
-        """Close the connection; a further call would open another one."""
-        with self._lock:
-            super().close()
-
-    def exchange_ms(self) -> int:
-        """Tell what the exchange's clock says, in epoch milliseconds; it is asked where that is not known.
-
-        Raises:
-            RestFailed: There was no answer.
-        """
-        with self._lock:
-            now_s = time.monotonic()
-            if self._exchange_ms is not None and now_s >= self._doubted_until_s:
-                known = self._exchange_ms()
-                if known is not None:
-                    return int(known)
-            if self._measured is None or now_s - self._measured[1] > _MEASURE_EVERY_S:
-                asked_s = time.monotonic()
-                told_ms = self.time_ms()
-                now_s = time.monotonic()
-                self._measured = (told_ms / 1000 - (asked_s + now_s) / 2, now_s)
-                off_ms = round(time.time() * 1000 - told_ms)
-                if abs(off_ms) > _NOTABLE_MS:
-                    log.warning(
-                        "this computer's clock is %.1f s %s the exchange's; calls are signed with the exchange's",
-                        abs(off_ms) / 1000,
-                        "ahead of" if off_ms > 0 else "behind",
-                    )
-            return int((self._measured[0] + now_s) * 1000)
-
-    def _ask(self, path: str, asked: Mapping[str, str] | None = None, *, repeats: int = _REPEATS) -> Answer:
-        """Make a call that changes nothing, again when the line breaks, or when it was signed by a wrong clock."""
-        with self._deadline() as until_s:
-            while True:
-                try:
-                    return self._signed(path, asked or {}, self._pacing)
-                except RestFailed as failure:
-                    is_broken = failure.code is None or failure.code == CLOCK
-                    if not is_broken or repeats <= 0 or time.monotonic() >= until_s:
-                        raise
-                    repeats -= 1
-
-    def _write(self, path: str, asked: Mapping[str, str]) -> Answer:
-        """Make a call that changes something, once."""
-        with self._deadline():
-            return self._signed(path, asked, self._ordering, is_fresh=True)
-
-    @contextlib.contextmanager
-    def _deadline(self) -> Iterator[float]:
-        """Let everything that belongs to one call, its tries and the question for the time, end in its time."""
-        with self._lock:
-            self._until_s = time.monotonic() + self._route.timeout_s
-            try:
-                yield self._until_s
-            finally:
-                self._until_s = None
-
-    def _signed(self, path: str, asked: Mapping[str, str], pacing: Pacing, *, is_fresh: bool = False) -> Answer:
-        with self._lock:
-            try:
-                now_ms = self.exchange_ms()
-            except RestFailed as failure:
-                raise RestFailed(path, f"the exchange's clock is not known: {failure.reason}", was_sent=False) from None
-            request = signed_request(asked, self._credentials, now_ms, new_nonce())
-            secret = {*self._credentials.known, request.body["sign"]}
-            if "subscribeKey" in asked:
-                secret.add(asked["subscribeKey"])
-            try:
-                return self.post(path, request.body, request.headers, pacing=pacing, secret=secret, is_fresh=is_fresh)
-            except RestFailed as failure:
-                if failure.code == CLOCK:
-                    self._measured = None
-                    self._doubted_until_s = time.monotonic() + _DOUBTED_S
-                raise
+        self.ask(_DESTROY_KEY, {"subscribeKey": key}, repeats=0)
 
     def _pages(self, path: str, asked: Mapping[str, str], most: int) -> list[OrderUpdate]:
         found: dict[str, OrderUpdate] = {}
         for page in range(1, most + 1):
-            answer = self._ask(path, {**asked, "current_page": str(page), "page_length": str(_PAGE)})
+            answer = self.ask(path, {**asked, "current_page": str(page), "page_length": str(_PAGE)})
             rows = answer.content.get("orders") if isinstance(answer.content, dict) else None
             orders = read_rows(path, rows, partial(order_of, sent_at=answer.sent_at))
             for order in orders:

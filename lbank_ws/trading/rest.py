@@ -13,9 +13,9 @@ from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from typing import TypeVar
 
-from lbank_ws.channels import checked_interval, checked_pair, is_pair
+from lbank_ws.channels import DEFAULT_LEVELS, MAX_LEVELS, checked_interval, checked_levels, checked_pair, is_pair
 from lbank_ws.errors import RestFailed, UsageError
-from lbank_ws.events import Kline, Receipt, Side, Trade
+from lbank_ws.events import Depth, Kline, Level, Receipt, Side, Ticker, Trade
 from lbank_ws.trading.calling import Caller
 from lbank_ws.trading.ticket import PairRules
 from lbank_ws.wire import values
@@ -28,6 +28,8 @@ _PAIRS = "/v2/currencyPairs.do"
 _TRADES = "/v2/supplement/trades.do"
 _KLINES = "/v2/kline.do"
 _ACCURACY = "/v2/accuracy.do"
+_TICKER = "/v2/ticker/24hr.do"
+_DEPTH = "/v2/depth.do"
 _STATUS = "/v2/supplement/system_status.do"
 MOST_TRADES = 500
 MOST_BARS = 2000
@@ -102,6 +104,37 @@ class Rest(Caller):
         asked = None if pair is None else {"symbol": checked_pair(pair)}
         answer = self.get(_ACCURACY, asked, repeats=_REPEATS).content
         return {each.pair: each for each in read_rows(_ACCURACY, answer, _rules)}
+
+    def ticker(self, pair: str) -> Ticker:
+        """Give the last price of a pair and its last 24 hours, as they are now, with `source="resync"`.
+
+        Raises:
+            RestFailed: There was no answer, or a refusal.
+            UsageError: The pair is not spelt like one.
+        """
+        answer, sent_at, _ = self.get(_TICKER, {"symbol": checked_pair(pair)}, repeats=_REPEATS)
+        receipt = Receipt(time.time_ns(), None)
+        found = read_rows(_TICKER, answer, lambda row: _ticker(row, sent_at, receipt))
+        for ticker in found:
+            if ticker.pair == pair:
+                return ticker
+        raise RestFailed(_TICKER, f"the answer has no {pair}")
+
+    def depth(self, pair: str, *, levels: int = DEFAULT_LEVELS) -> Depth:
+        """Give the book of a pair as it is now, with `source="resync"`.
+
+        Args:
+            pair: For example `btc_usdt`.
+            levels: How many a side at most, 1 to 200.
+
+        Raises:
+            RestFailed: There was no answer, or a refusal.
+            UsageError: The pair or the number cannot be used.
+        """
+        asked = {"symbol": checked_pair(pair), "size": _checked_size(checked_levels(levels), MAX_LEVELS)}
+        answer, sent_at, _ = self.get(_DEPTH, asked, repeats=_REPEATS)
+        receipt = Receipt(time.time_ns(), None)
+        return read_rows(_DEPTH, [answer], lambda row: _depth(pair, levels, row, sent_at, receipt))[0]
 
     def trades(self, pair: str, *, size: int = MOST_TRADES, after: datetime | None = None) -> list[Trade]:
         """Give trades of a pair in time order, with `source="backfill"`.
@@ -193,6 +226,45 @@ def _rules(row: object) -> PairRules:
         amount_places=values.whole(values.member(rules, "quantityAccuracy"), "quantityAccuracy"),
         least_amount=least["minTranQua"] or Decimal(0),
         least_value=least["minOrderAmount"] or Decimal(0),
+    )
+
+
+def _ticker(row: object, sent_at: datetime | None, receipt: Receipt) -> Ticker:
+    """Read a ticker; its time is that of the last trade, or of the answer."""
+    told = values.mapping(row, "a ticker")
+    fields = values.mapping(values.member(told, "ticker"), "ticker")
+    return Ticker(
+        pair=values.pair_name(values.member(told, "symbol")),
+        last=values.positive(values.member(fields, "latest"), "latest"),
+        high=values.decimal_or_none(fields, "high"),
+        low=values.decimal_or_none(fields, "low"),
+        volume=values.decimal_or_none(fields, "vol"),
+        turnover=values.decimal_or_none(fields, "turnover"),
+        change_pct=values.decimal_or_none(fields, "change"),
+        exchange_at=sent_at,
+        receipt=receipt,
+        source="resync",
+    )
+
+
+def _depth(pair: str, levels: int, row: object, sent_at: datetime | None, receipt: Receipt) -> Depth:
+    """Read a book, best first on both sides."""
+    book = values.mapping(row, "the book")
+
+    def side(name: str) -> tuple[Level, ...]:
+        pairs = [values.rows(level, "a level")[:2] for level in values.rows(values.member(book, name), name)]
+        if any(len(level) < 2 for level in pairs):
+            raise BadValueError(f"a level of {name} is not price and amount")
+        return tuple(Level(values.price(price, "price"), values.price(amount, "amount")) for price, amount in pairs)
+
+    return Depth(
+        pair=pair,
+        bids=side("bids"),
+        asks=side("asks"),
+        levels=levels,
+        exchange_at=sent_at,
+        receipt=receipt,
+        source="resync",
     )
 
 

@@ -81,12 +81,11 @@ class Crowd:
             return
         if told.get("action") == "subscribe":
             self._subscribed(wire, [told["subscribe"]], f"{told['pair']}/{told.get('depth')}")
+        elif told.get("action") == "ping":  # of a line that had its share of a mix before the other
+            wire.send([_text({"action": "pong", "pong": told["ping"]})])
         elif told.get("op") == "subscribe":
             self._subscribed(wire, [_BYBIT_CHANNELS[topic.split(".")[0]] for topic in told["args"]])
-            reply = json.dumps(
-                {"success": True, "ret_msg": "", "op": "subscribe", "req_id": told.get("req_id")}
-            ).encode()
-            wire.send([bytes([0x81, len(reply)]) + reply])
+            wire.send([_text({"success": True, "ret_msg": "", "op": "subscribe", "req_id": told.get("req_id")})])
 
     def _subscribed(self, wire: Wire, names: list[str], parameters: str = "") -> None:
         with self._changed:
@@ -95,6 +94,12 @@ class Crowd:
                 self._of[kind] = wire
                 self._topics.add(kind + parameters)
             self._changed.notify_all()
+
+
+def _text(said: dict[str, object]) -> bytes:
+    """Make a short frame."""
+    payload = json.dumps(said).encode()
+    return bytes([0x81, len(payload)]) + payload
 
 
 class Load:

@@ -74,8 +74,7 @@ def sizes(running: Bench, name: str, levels: Sequence[int], count: int) -> list[
 
 def growth(running: Bench, name: str, count: int) -> dict[str, Any]:
     """Send so many messages in steps, and give the memory after each; it says by how much the last nine tenths grew."""
-    # One line of a mix is done before the other; where it waits longer than some seconds, this library asks questions
-    # that the generator does not answer, and cuts it.
+    # One line of a mix is done before the other; in short steps it does not wait for long.
     steps = _STEPS * max(1, count // (_STEPS * _MOST_A_STEP))
     phases = [(f"flood{step}", count // steps) for step in range(steps)]
     began_s = time.monotonic()

@@ -42,7 +42,7 @@ class Wire:
     def read(self) -> bytes:
         """Give what has come next; empty at the end."""
         if self._tls is None:
-            return self._socket.recv(65536)
+            return self._received()
         while True:
             with self._lock:
                 try:
@@ -51,11 +51,19 @@ class Wire:
                     packed = self._out.read()
             if packed:
                 self._socket.sendall(packed)
-            packed = self._socket.recv(65536)
+            packed = self._received()
             if not packed:
                 return packed
             with self._lock:
                 self._in.write(packed)
+
+    def _received(self) -> bytes:
+        """Wait for as long as it takes: a client that is sent all it wants has nothing to say."""
+        while True:
+            try:
+                return self._socket.recv(65536)
+            except TimeoutError:
+                continue
 
     def handshake(self) -> str:
         """Do both handshakes; give the path that was asked for."""

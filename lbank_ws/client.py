@@ -35,6 +35,7 @@ from lbank_ws.feed.reaction import Habits
 from lbank_ws.feed.recorder import Recorder
 from lbank_ws.feed.resume import Resume, ResumeFile
 from lbank_ws.feed.session import Session
+from lbank_ws.feed.sources import Sources
 from lbank_ws.feed.states import State
 from lbank_ws.knowing import Knowing
 from lbank_ws.trading.rest import DEFAULT_URLS, Rest
@@ -179,7 +180,9 @@ class LBankClient(Knowing):
             self._dispatch.put,
             lambda number: self._pool.topics_of(number),
             self._clock,
-            rest() if backfill else None,
+            Sources(rest(), (lambda fetch: self._pool.fetch(fetch)) if spoken.has_requests else None)
+            if backfill
+            else Sources(),
             None if resume is None else ResumeFile(resume),
         )
         self._pool = Pool(line, Placement(depth_pairs_a_line, subscriptions_a_line))

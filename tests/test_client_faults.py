@@ -98,6 +98,7 @@ SHORT_FAULTS = [
     ("ping_storm", {"for_s": 0.3}),
     ("ping_storm", {"for_s": 0.3, "kind": "rfc"}),
     ("no_pings", {"for_s": 0.3}),
+    ("no_replies", {"for_s": 0.3}),
     ("late", {"for_s": 0.7, "bytes_a_second": 1000}),
     ("late", {"for_s": 2.5, "delay_s": 60}),
     ("mute", {"for_s": 2.5}),

@@ -146,6 +146,19 @@ def test_what_was_fetched_is_read_again_as_it_was(event):
     assert str(record.event) == str(event)
 
 
+def test_an_answer_with_many_bars_is_written_bar_by_bar():
+    """It would stand in every line else, and nobody could tell whose it is."""
+    bars = [
+        Kline("btc_usdt", "1min", seconds(60 * n), *(Decimal(1) for _ in range(5)), source="backfill", raw='{"all":1}')
+        for n in range(2)
+    ]
+    kept = Kept()
+
+    assert len({kept.key(bar) for bar in bars} - {None}) == 2
+    read = reader(head(topic("kline", "btc_usdt")))
+    assert [read(line_text(bar, 1)).event for bar in bars] == [replace(bar, raw="") for bar in bars]
+
+
 def test_a_frame_with_several_trades_is_written_trade_by_trade():
     """Whoever reads a line must not guess which of them it is."""
     several = trade(raw='{"ch":"market.btcusdt.trade"}')
@@ -451,6 +464,13 @@ def test_what_was_fetched_is_never_known():
     known = Identity(AT, Decimal(19), Decimal(1), "buy")
 
     assert Kept([known]).key(trade(source="backfill")) == trade_key(known, 2)
+
+
+def test_a_trade_without_a_moment_is_never_known():
+    """Two equal ones may be two, and a trade that is lost is worse than one that is there twice."""
+    kept = Kept()
+
+    assert len({kept.key(trade(traded_at=None, raw="same")) for _ in range(3)} - {None}) == 3
 
 
 def test_a_ticker_that_comes_again_is_known_and_one_that_says_more_is_not():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -129,13 +129,10 @@ def test_twenty_restarts_lose_no_trade_and_double_none(box, tmp_path):
     assert all(gap.missing_before is None for gap in closed(collector.gaps))
 
 
-@pytest.mark.parametrize("options", [{"backfill": False}, {"rest_url": None}], ids=["turned off", "without REST"])
-def test_hole_that_nobody_fills_says_until_when_data_is_missing(
-    box: Sandbox, make_client: Callable[..., LBankClient], options: dict[str, Any]
-):
+def test_hole_that_nobody_fills_says_until_when_data_is_missing(box, make_client):
     """A hole that is not told looks like a quiet market."""
     collector = Collector()
-    client = make_client(box.url, **{"rest_url": box.rest_url, **options}, backoff_first_s=0.05)
+    client = make_client(box.url, rest_url=box.rest_url, backfill=False, backoff_first_s=0.05)
     collector.listen(client)
     client.start()
     wait_until(collector.is_warm)
@@ -148,6 +145,24 @@ def test_hole_that_nobody_fills_says_until_when_data_is_missing(
         assert gap.missing_before is not None
         assert gap.missing_before >= gap.started_at
     assert all(trade.source == "live" for pair in PAIRS for trade in collector.trades[pair])
+
+
+def test_without_rest_the_line_itself_is_asked(box, make_client):
+    """Whoever serves a recording, or stands behind a proxy, has no REST."""
+    collector = Collector()
+    client = make_client(box.url, backoff_first_s=0.05)
+    collector.listen(client)
+    client.start()
+    wait_until(collector.is_warm)
+
+    with box.fault("refuse_dial"):
+        box.fault("reset")
+        made_so_far = len(made(box, PAIRS[0]))
+        wait_until(lambda: len(made(box, PAIRS[0])) > made_so_far + 3)
+    wait_until(lambda: len(closed(collector.gaps)) == 2 and collector.is_whole(box), 15)
+
+    collector.check(box)
+    assert sum(gap.filled or 0 for gap in closed(collector.gaps)) > 0
 
 
 def test_book_and_price_have_a_hole_that_ends_with_their_next_push(box, make_client):
@@ -169,10 +184,11 @@ def test_book_and_price_have_a_hole_that_ends_with_their_next_push(box, make_cli
 
 
 @pytest.mark.slow
-def test_bars_that_closed_during_an_outage_are_fetched(make_client):
+@pytest.mark.parametrize(("faults", "is_asked"), [((), True), (("0 no_replies",), False)], ids=["the line", "REST"])
+def test_bars_that_closed_during_an_outage_are_fetched(make_client, faults, is_asked):
     """A chart with a hole in it is wrong for ever."""
     bars = []
-    with Sandbox(pairs=PAIRS, speed=60) as box:
+    with Sandbox(pairs=PAIRS, speed=60, faults=faults) as box:
         client = make_client(box.url, rest_url=box.rest_url, backoff_first_s=0.05)
         client.on_kline("btc_usdt", interval="1min")(bars.append)
         client.start()
@@ -188,3 +204,6 @@ def test_bars_that_closed_during_an_outage_are_fetched(make_client):
         assert all(later - start == 60 for start, later in pairwise(starts))
         last = {bar.opened_at: bar for bar in bars}
         assert all(bar.closed for opened_at, bar in last.items() if opened_at < max(last))
+        fetched = [bar for bar in bars if bar.source == "backfill"]
+        # REST tells neither turnover nor number of trades.
+        assert all((bar.turnover is not None and bar.trades is not None) == is_asked for bar in fetched)

@@ -37,6 +37,7 @@ DECIDING = (
     "feed.offset",
     "feed.outgoing",
     "feed.placement",
+    "feed.questions",
     "feed.reaction",
     "feed.trade_fill",
     "feed.vigil",
@@ -62,7 +63,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "wire": (*VOCABULARY, "signer", "wire"),
     "feed": (*VOCABULARY, "version", "reach", "wire", "feed"),
     # What fetches; what is fetched is decided in feed.backfill.
-    "feed.fetching": (*VOCABULARY, "version", "wire", "feed", "trading.rest"),
+    "feed.sources": (*VOCABULARY, "feed", "trading.rest"),
     # A Moment is a pair of numbers; the clocks themselves stay out of reach.
     **dict.fromkeys(DECIDING, (*VOCABULARY, "wire", *DECIDING, "feed.clock.Moment")),
     "trading": (*VOCABULARY, "reach", "signer", "settings", "wire", "trading"),
@@ -270,7 +271,7 @@ def test_the_checker_sees(name: str, source: str, breach: str):
         ("feed.session", "from lbank_ws.feed.clock import Moment\nimport math"),
         ("feed.connection", "import websocket"),
         ("feed.line", "import threading\nthreading.Thread()"),
-        ("feed.fetching", "from lbank_ws.trading.rest import Rest"),
+        ("feed.sources", "from lbank_ws.trading.rest import Rest"),
         ("cli.watch", "import lbank_ws, os, sys\nfrom lbank_ws import LBankClient\nprint(os.environ)\nsys.exit(1)"),
         ("cli.verbs", "import importlib\nimportlib.import_module(name)"),
         ("__main__", "import sys\nfrom lbank_ws.cli import main\nsys.exit(main())"),

@@ -250,6 +250,17 @@ def test_mute_silences_one_subscription_and_no_other(box):
     assert heard == {("tick", "btc_usdt"), ("depth", "eth_usdt")}
 
 
+def test_no_replies_leaves_questions_open_and_pushes_alone(box):
+    """LBank documents requests; who counts on an answer waits for ever."""
+    with box.fault("no_replies"), line_to(box, REQUEST, DEPTH) as line:
+        heard = {each["type"] for each in pushes(line, 10)}
+        box.heal()
+        line.send(json.dumps(REQUEST))
+        pushes(line, 1, of="tick")
+
+    assert heard == {"depth"}
+
+
 @pytest.mark.parametrize(("said", "key"), [(DEPTH, "depth"), (TICK, "tick")], ids=["depth", "ticker"])
 def test_freeze_repeats_the_old_state_under_fresh_times(box, said, key):
     """Only a comparison with something else shows it; every clock says that all is well."""

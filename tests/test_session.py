@@ -13,6 +13,7 @@ import pytest
 from lbank_ws.causes import Cause
 from lbank_ws.channels import Channel, Topic, topic
 from lbank_ws.errors import ConnectionLost, DecodeError, GaveUp, Refused, StalePrice, SubscriptionRefused
+from lbank_ws.feed.asking import Fetch
 from lbank_ws.feed.backoff import Backoff
 from lbank_ws.feed.clock import Moment
 from lbank_ws.feed.reaction import Habits, Reaction
@@ -880,6 +881,48 @@ class TestAskingAgain:
         session.received(denial("btc_usdt"), at(2))
 
         assert after(session, 16) == []
+
+
+class TestFetching:
+    """What is missing can be asked for on the line itself."""
+
+    FETCH = Fetch(3, BTC_BARS, "request", 100, at(0.0).utc, at(60.0).utc)
+
+    def test_question_leaves_and_its_answer_names_the_fetch(self):
+        """The fill that asked must get it, and nobody's callback."""
+        session = opened_session(BTC_BARS)
+
+        assert session.fetch(self.FETCH)
+        ((_, frame),) = sent(session, since_s=1.0, until_s=2.0)
+        reaction = session.received(sample("v2/reply_kbar_btc_usdt_2024").replace("5min", "1min"), at(2.0))
+
+        assert json.loads(frame) == {
+            "action": "request",
+            "request": "kbar",
+            "kbar": "1min",
+            "pair": "btc_usdt",
+            "start": "2023-11-15T06:13:20",
+            "end": "2023-11-15T06:14:20",
+            "size": "100",
+        }
+        ((fetch, rows),) = reaction.answers
+        assert (fetch, len(rows) > 0, reaction.events, session.ignored) == (self.FETCH, True, [], 0)
+
+    def test_line_that_does_not_carry_the_topic_cannot_be_asked(self):
+        """Whoever wants to know asks elsewhere then, at once."""
+        session = opened_session(BTC_BARS)
+        assert not session_of(BTC_BARS).fetch(self.FETCH)
+        assert not session.fetch(self.FETCH._replace(topic=topic("kline", "eth_usdt", interval="1min")))
+
+    def test_question_that_was_not_sent_is_not_sent_on_the_next_line(self):
+        """That line's own fetch follows; the answer to an old one would be taken for it."""
+        session = opened_session(BTC_BARS)
+        session.fetch(self.FETCH)
+        session.lost(at(1.0), GONE)
+        session.tick(at(60.0))
+        session.opened(at(60.0))
+
+        assert [frame for _, frame in sent(session, since_s=60.0, until_s=65.0) if '"request"' in frame] == []
 
 
 class TestStatuses:

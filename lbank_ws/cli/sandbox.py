@@ -23,8 +23,8 @@ without it, to the end. A line may be a JSON object instead, with at_s and name.
 
 Faults: accept_silence clock_skew close_after_pong crossed_book cut_frame delisted duplicate_trades empty_side
 fragmented_message freeze garbage half_close handshake_redirect handshake_status huge_frame invalid_utf8 late
-maintenance merged_frames mute no_pings ping_storm polite_close refuse_dial reorder_trades reply_lost reset rest_html
-rest_status rest_timeout split_frames unknown_fields wrong_node wrong_types
+maintenance merged_frames mute no_pings no_replies ping_storm polite_close refuse_dial reorder_trades reply_lost reset
+rest_html rest_status rest_timeout split_frames unknown_fields wrong_node wrong_types
 
 While it runs: curl -d '{"name": "reset"}' 127.0.0.1:8765/_box/faults
 """

@@ -6,6 +6,7 @@ what was seen inside one client is decided in `feed/merging.py`. There is no fil
 - A trade is told by its moment, price, amount and taker, and equal ones are counted: the second of two is one of its
   own. What a client pushes is counted anew in every run; so the k-th push of a run is the k-th of its equals, and is
   known when an earlier run kept as many. What was fetched, the client has held against everything that was kept.
+  One without a moment cannot be told from its equals, and is never known.
 - A bar is told by its interval and where it starts; of its versions the newest counts. A store of segments keeps every
   version that differs.
 - A ticker and a book are told by the exchange's moment and by what they say.
@@ -45,7 +46,7 @@ def kline_key(bar: Kline) -> str:
 def content_key(event: Event) -> str:
     """Give the key of a ticker, a book, or a version of a bar: when it was sent, and a digest of what it says."""
     moment = "" if event.exchange_at is None else str(_ms(event.exchange_at))
-    said = event.raw or repr(event)
+    said = event.raw if event.raw and event.source == "live" else repr(event)  # an answer holds many
     digest = hashlib.blake2b(said.encode(errors="replace"), digest_size=12).hexdigest()
     return f"{moment}|{digest}|closed" if isinstance(event, Kline) and event.closed else f"{moment}|{digest}"
 
@@ -63,6 +64,7 @@ class Kept:
         self._pushed: Counter[Identity] = Counter()  # by this run, of those that earlier runs kept
         self._counts = Counter(self._earlier)
         self._order: deque[Identity] = deque()  # of this run, for forgetting
+        self._untimed = 0
         self._contents: dict[str, None] = dict.fromkeys(contents)
 
     def key(self, event: Event) -> str | None:
@@ -70,6 +72,9 @@ class Kept:
         if isinstance(event, Trade) and (known := identity(event)) is not None:
             return self._trade(known, is_pushed=event.source == "live")
         key = content_key(event)
+        if isinstance(event, Trade):
+            self._untimed += 1  # nothing tells one without a moment from its equals, so each is new
+            return f"{key}|{self._untimed}"
         if key in self._contents:
             return None
         self._contents[key] = None

@@ -80,7 +80,7 @@ def row_of(topic: Topic, event: Event, key: str, run: str) -> dict[str, Any]:
         "line": event.receipt.line,
         "source": event.source,
         "run": run,
-        "raw": masked(event.raw),
+        "raw": masked(event.raw) if event.source == "live" else "",
     }
     if isinstance(event, Depth):
         sides = {side: [[str(at), str(of)] for at, of in getattr(event, side)] for side in ("bids", "asks")}

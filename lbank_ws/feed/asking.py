@@ -18,7 +18,7 @@ from lbank_ws.events import Event
 from lbank_ws.feed.clock import Moment
 
 MOST_TRADES = 500  # one call gives at most so many. Source: docs/reference/wire.md, "REST".
-MOST_BARS = 2000
+MOST_BARS = 1440  # of a request; REST gives 2,000. Source: docs/reference/wire.md, "V2 one-shot requests".
 
 By = Literal["request", "rest"]
 
@@ -134,7 +134,7 @@ class Fill(Protocol):
         """
 
     def back(self, now: Moment) -> None:
-        """Note that the subscription was asked for again."""
+        """Note that the subscription is asked for; once more on the same line changes nothing."""
 
     def tick(self, now: Moment) -> Step:
         """Do what time alone asks for."""
@@ -188,10 +188,8 @@ class Asking:
         return min(next_s, self._held_s + self.habits.hold_s)
 
     def back(self, now: Moment) -> None:
-        if self.is_open:
-            self._out = None
+        if self.is_open and self._back_s == math.inf:
             self._back_s = now.s
-            self._first_s = math.inf
             self._due_s = now.s + self.habits.settle_s
             self._held_s = now.s if self._waiting() else math.inf
 

@@ -1,7 +1,8 @@
 """Stands between the lines and the callbacks: tells of holes, and fetches what can still be had of them.
 
 Decided here: nothing but when which part is asked. When a hole is one is decided in `gaps.py`, how it is filled in
-`trade_fill.py` and `bar_fill.py`. One thread a client, `lbank-ws-fetch`, makes the calls; a line never waits for one.
+`trade_fill.py` and `bar_fill.py`. One thread a client, `lbank-ws-fetch`, makes the calls over REST, and no line waits
+for one. What is asked over a line comes back with what the line brings.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from lbank_ws.causes import GapCause
-from lbank_ws.channels import Channel, Topic
-from lbank_ws.errors import ConnectionLost, RestFailed
+from lbank_ws.channels import Topic
+from lbank_ws.errors import ConnectionLost
 from lbank_ws.events import Event, Gap, Status
 from lbank_ws.feed.asking import Fetch, Fill, Outcome, Step
 from lbank_ws.feed.backfill import fill_for
@@ -22,8 +23,8 @@ from lbank_ws.feed.clock import Clock, Moment, Waker
 from lbank_ws.feed.gaps import Ledger
 from lbank_ws.feed.reaction import Reaction
 from lbank_ws.feed.resume import Mark, Resume
+from lbank_ws.feed.sources import Sources
 from lbank_ws.feed.trade_fill import TradeFill
-from lbank_ws.trading.rest import Rest
 
 log = logging.getLogger("lbank_ws")
 
@@ -40,7 +41,7 @@ class Fetching:
         deliver: Takes what is for callbacks. It must not wait.
         topics_of: Gives what rides on the line of a number.
         clock: Tells time and waits.
-        rest: Where the past is fetched; None where nothing is.
+        sources: Where the past is fetched.
         resume: Where it is kept how far each subscription had come, or None.
     """
 
@@ -49,13 +50,13 @@ class Fetching:
         deliver: Callable[[Reaction], None],
         topics_of: Callable[[int], Sequence[Topic]],
         clock: Clock,
-        rest: Rest | None,
+        sources: Sources,
         resume: Resume | None,
     ) -> None:
         self._deliver = deliver
         self._topics_of = topics_of
         self._clock = clock
-        self._rest = rest
+        self._sources = sources
         self._resume = resume
         self._marks: dict[Topic, Mark] = {}
         self._lock = threading.Lock()
@@ -72,17 +73,24 @@ class Fetching:
     def take(self, line: int, reaction: Reaction) -> None:
         """Take what a line brought, and hand it on, what waits for a fetch excepted."""
         now = self._clock.now()
-        lost = [status for status in reaction.statuses if status.kind in ("lost", "opened", "reconnected")]
-        topics = self._topics_of(line) if lost and lost[0].topic is None else ()
+        lost = [status for status in reaction.statuses if status.kind == "lost"]
+        topics = self._topics_of(line) if lost else ()
         with self._lock:
-            if not lost and not self._ledger.has_open() and self._passes(reaction):
+            is_plain = not (lost or reaction.asked or reaction.answers or self._ledger.has_open())
+            if is_plain and self._passes(reaction):
                 self._deliver(reaction)
                 return
             ready = Reaction(statuses=reaction.statuses, faults=reaction.faults)
             for status in lost:
-                self._line_changed(status, topics, now, ready)
+                self._line_lost(status, topics, now, ready)
+            for topic in reaction.asked:
+                if (fill := self._fill(topic, now, ready)) is not None:
+                    fill.back(now)
+                    self._waker.wake()
             for topic, event in reaction.events:
                 ready = self._event(topic, event, now, ready)
+            for fetch, rows in reaction.answers:
+                ready = self._answered(fetch, rows, now, ready)
             self._deliver(ready)
 
     def left(self, topic: Topic) -> None:
@@ -136,12 +144,8 @@ class Fetching:
             self._ledger.pushed(topic, reaction.events[0][1].received_ns)  # they were read together
         return True
 
-    def _line_changed(self, status: Status, topics: Sequence[Topic], now: Moment, ready: Reaction) -> None:
-        if status.kind != "lost":
-            for topic in topics:
-                if (fill := self._fill(topic, now, ready)) is not None:
-                    fill.back(now)
-        elif isinstance(status.cause, ConnectionLost):
+    def _line_lost(self, status: Status, topics: Sequence[Topic], now: Moment, ready: Reaction) -> None:
+        if isinstance(status.cause, ConnectionLost):
             ready.gaps += self._ledger.opened(topics, status.cause.cause)
             for topic in topics:
                 if (fill := self._fill(topic, now, ready)) is not None:
@@ -152,7 +156,7 @@ class Fetching:
         """Give what fills the holes of a topic; a topic that is new begins with the hole since the last run."""
         if topic in self._fills:
             return self._fills[topic]
-        fill = fill_for(topic, has_requests=False, has_rest=self._rest is not None)
+        fill = fill_for(topic, has_requests=self._sources.has_requests, has_rest=self._sources.has_rest)
         self._fills[topic] = fill
         mark = self._marks.pop(topic, None)
         if mark is not None:
@@ -181,6 +185,11 @@ class Fetching:
         if fill.due_s() != math.inf:
             self._waker.wake()
         return self._carried_out(topic, step, now, ready)
+
+    def _answered(self, fetch: Fetch, rows: Sequence[Event], now: Moment, ready: Reaction) -> Reaction:
+        """Take what came over the line for a fetch; give the reaction that what follows belongs to."""
+        fill = self._fills.get(fetch.topic)
+        return ready if fill is None else self._carried_out(fetch.topic, fill.answered(fetch, rows, now), now, ready)
 
     def _after(self, ready: Reaction, gaps: list[Gap]) -> Reaction:
         """Hand on what came before these gaps; give the reaction that begins with them."""
@@ -235,20 +244,16 @@ class Fetching:
 
     def _make(self, fetch: Fetch) -> None:
         """Make a call, without the lock, and hand on what follows from its answer."""
-        rows: Sequence[Event] | None = None
-        try:
-            if self._rest is not None:
-                rows = _rows(self._rest, fetch)
-        except RestFailed as failure:
-            log.debug("what is missing of %s could not be fetched: %s", fetch.topic, failure)
+        if self._sources.asked(fetch):
+            return  # the answer comes with what the line brings
+        rows = self._sources.called(fetch)
         now = self._clock.now()
         with self._lock:
             fill = self._fills.get(fetch.topic)
             if fill is None:
                 return
             if rows is None:
-                wait_s = 0.0 if self._rest is None else self._rest.wait_s()
-                self._hand_on(fetch.topic, fill.failed(fetch, now, wait_s=wait_s), now)
+                self._hand_on(fetch.topic, fill.failed(fetch, now, wait_s=self._sources.wait_s()), now)
             else:
                 self._hand_on(fetch.topic, fill.answered(fetch, rows, now), now)
 
@@ -289,15 +294,5 @@ class Fetching:
                 if fill is not None:
                     self._hand_on(topic, fill.given_up(now), now)
         self._write()  # behind what was just handed out, which must not come again
-        if self._rest is not None:
-            self._rest.close()
+        self._sources.close()
         self._waker.close()
-
-
-def _rows(rest: Rest, fetch: Fetch) -> Sequence[Event]:
-    topic = fetch.topic
-    if topic.channel is Channel.TRADE:
-        return rest.trades(topic.pair, size=fetch.size, after=fetch.start_at)
-    if topic.interval is None or fetch.start_at is None:
-        return []
-    return rest.klines(topic.pair, topic.interval, start_at=fetch.start_at, end_at=fetch.end_at, size=fetch.size)

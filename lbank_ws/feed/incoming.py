@@ -12,6 +12,7 @@ from lbank_ws.channels import Topic
 from lbank_ws.errors import DecodeError, Refused
 from lbank_ws.feed.clock import Moment
 from lbank_ws.feed.listing import Listing
+from lbank_ws.feed.questions import Questions
 from lbank_ws.feed.reaction import Reaction, Teller
 from lbank_ws.feed.subscriptions import Subscriptions
 from lbank_ws.feed.vigil import Vigil
@@ -26,12 +27,19 @@ class Incoming:
     """
 
     def __init__(
-        self, dialect: Dialect, subscriptions: Subscriptions, vigil: Vigil, listing: Listing, teller: Teller
+        self,
+        dialect: Dialect,
+        subscriptions: Subscriptions,
+        vigil: Vigil,
+        questions: Questions,
+        listing: Listing,
+        teller: Teller,
     ) -> None:
         self.ignored = 0
         self._dialect = dialect
         self._subscriptions = subscriptions
         self._vigil = vigil
+        self._questions = questions
         self._listing = listing
         self._teller = teller
 
@@ -75,7 +83,10 @@ class Incoming:
             case Denial():
                 self._denial(message, reaction, now)
             case Reply():
-                self.ignored += not self._vigil.reply(message, now)
+                if (fetch := self._questions.take(message, now.s)) is not None:
+                    reaction.answers.append((fetch, message.events))
+                else:
+                    self.ignored += not self._vigil.reply(message, now)
             case Ignored():
                 self.ignored += 1
 

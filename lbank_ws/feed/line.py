@@ -272,7 +272,7 @@ class Line:
             self._logbook.status(status)
             if self._recorder is not None:
                 self._recorder.marked(self.number, status)
-        if reaction.events or reaction.statuses or reaction.faults:
+        if reaction.events or reaction.statuses or reaction.answers or reaction.asked or reaction.faults:
             self._deliver(reaction)
 
     def _left_s(self) -> float:

@@ -1,14 +1,18 @@
 """What an open line sends next, and when.
 
 Decided here: the pace, and what comes first: a question whether the line lives, then what is to be subscribed and left,
-then what a suspicion asks.
+then what is missing, then what a suspicion asks.
 """
 
 from __future__ import annotations
 
+from collections import deque
+
+from lbank_ws.feed.asking import Fetch
 from lbank_ws.feed.clock import Moment
 from lbank_ws.feed.freshness import ANSWER_S, rows_of
-from lbank_ws.feed.reaction import Habits
+from lbank_ws.feed.questions import Questions
+from lbank_ws.feed.reaction import Habits, Reaction
 from lbank_ws.feed.subscriptions import Subscriptions
 from lbank_ws.feed.vigil import Vigil
 from lbank_ws.wire import Dialect
@@ -20,15 +24,18 @@ class Outgoing:
     Attributes:
         habits: How the line behaves.
         heard_s: When the last whole frame came.
+        questions: What was asked, and waits for its answer.
     """
 
     def __init__(self, dialect: Dialect, subscriptions: Subscriptions, vigil: Vigil, habits: Habits) -> None:
         self.habits = habits
         self.heard_s = 0.0
+        self.questions = Questions()
         self._dialect = dialect
         self._subscriptions = subscriptions
         self._vigil = vigil
         self._sendable_s = 0.0  # when the next paced frame may leave
+        self._fetches: deque[Fetch] = deque()
         self._pings = 0
         self._is_pinged = False
 
@@ -36,6 +43,12 @@ class Outgoing:
         """Begin anew on a new line."""
         self.heard_s = self._sendable_s = now_s
         self._is_pinged = False
+        self._fetches.clear()
+        self.questions.line_opened()
+
+    def fetch(self, fetch: Fetch) -> None:
+        """Ask for what is missing, as soon as the pace allows it."""
+        self._fetches.append(fetch)
 
     def heard(self, now_s: float) -> None:
         """Note a sign of life."""
@@ -55,8 +68,11 @@ class Outgoing:
         """Tell when the next frame may leave; infinity when there is nothing to send."""
         return max(self._sendable_s, self._wish_s())
 
-    def take(self, now: Moment) -> str:
-        """Take the next frame; one is due."""
+    def take(self, now: Moment, reaction: Reaction) -> None:
+        """Add the next frame; one is due."""
+        reaction.send.append(self._next(now, reaction))
+
+    def _next(self, now: Moment, reaction: Reaction) -> str:
         self._sendable_s = now.s + self.habits.send_apart_s
         if not self._is_pinged and now.s >= self.heard_s + self.habits.ping_after_s:
             return self._ping()
@@ -65,19 +81,29 @@ class Outgoing:
             step, topic = self._subscriptions.next_step(now.s)
             if step == "unsubscribe":
                 return self._dialect.unsubscribe(topic)
+            reaction.asked.append(topic)
             self._vigil.joined(topic, now)
             return self._dialect.subscribe(topic)
+        if self._fetches:
+            return self._fetch(self._fetches.popleft(), now)
         question, topic = self._vigil.question(now, is_pinged=self._is_pinged)
-        return self._ping() if question == "ping" else self._dialect.request(topic, size=rows_of(topic.channel))
+        if question == "ping":
+            return self._ping()
+        self.questions.asked(topic, now.s)
+        return self._dialect.request(topic, size=rows_of(topic.channel))
 
     def _wish_s(self) -> float:
         """Tell when there is something to send, paced or not."""
-        if self._subscriptions.has_steps():
+        if self._subscriptions.has_steps() or self._fetches:
             return self._sendable_s
         wish_s = self._subscriptions.ask_again_due_s(self.habits.ask_again_after_s)
         if self._vigil.is_to_ask():
             wish_s = min(wish_s, self._vigil.due_s())
         return wish_s if self._is_pinged else min(wish_s, self.heard_s + self.habits.ping_after_s)
+
+    def _fetch(self, fetch: Fetch, now: Moment) -> str:
+        self.questions.asked(fetch.topic, now.s, fetch)
+        return self._dialect.request(fetch.topic, size=fetch.size, start_at=fetch.start_at, end_at=fetch.end_at)
 
     def _ping(self) -> str:
         self._pings += 1

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 
 from lbank_ws.channels import Channel, Topic
 from lbank_ws.errors import LBankError, SubscriptionRefused
+from lbank_ws.feed.asking import Fetch
 from lbank_ws.feed.line import Line
 from lbank_ws.feed.placement import Placement
 from lbank_ws.feed.session import Session
@@ -106,6 +107,11 @@ class Pool:
             return []
         known = line.look(lambda session: session.subscriptions.all())
         return [wanted.topic for wanted in known if wanted.state is not Subscribed.REFUSED]
+
+    def fetch(self, fetch: Fetch) -> bool:
+        """Ask over the line of a topic for what is missing of it; False when it cannot be asked for now."""
+        line = self.line_of(fetch.topic)
+        return line is not None and line.ask(lambda session: session.fetch(fetch))
 
     def lines(self) -> list[Line]:
         """Give every line, in the order of their numbers."""

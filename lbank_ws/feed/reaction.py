@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from lbank_ws.channels import Topic
 from lbank_ws.errors import ConnectionLost, LBankError, SubscriptionRefused
 from lbank_ws.events import LATE_AFTER_S, Event, Gap, Kind, Status
+from lbank_ws.feed.asking import Fetch
 from lbank_ws.feed.clock import Moment
 
 
@@ -47,6 +49,8 @@ class Reaction:
         statuses: What happened to the line and to its subscriptions.
         gaps: What is missing before the events.
         events: What to hand to callbacks, each with the topic that it belongs to.
+        answers: What was fetched over the line itself.
+        asked: What is asked for on this line, perhaps once more: its frame is among those to send.
         faults: Errors handed on instead of raised.
         hang_up: Why to cut the line, or None to keep it.
     """
@@ -55,6 +59,8 @@ class Reaction:
     events: list[tuple[Topic, Event]] = field(default_factory=list)
     statuses: list[Status] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
+    answers: list[tuple[Fetch, Sequence[Event]]] = field(default_factory=list)
+    asked: list[Topic] = field(default_factory=list)
     faults: list[LBankError] = field(default_factory=list)
     hang_up: ConnectionLost | None = None
 

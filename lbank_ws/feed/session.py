@@ -23,6 +23,7 @@ from lbank_ws.errors import (
     SubscriptionRefused,
 )
 from lbank_ws.events import Depth, Ticker
+from lbank_ws.feed.asking import Fetch
 from lbank_ws.feed.backoff import LIVED_S, Backoff
 from lbank_ws.feed.clock import Moment
 from lbank_ws.feed.incoming import Incoming
@@ -79,7 +80,9 @@ class Session:
         self._vigil = Vigil(self.subscriptions, self._offset, self.habits, has_requests=dialect.has_requests)
         self._teller = Teller(line)
         self._outgoing = Outgoing(dialect, self.subscriptions, self._vigil, self.habits)
-        self._incoming = Incoming(dialect, self.subscriptions, self._vigil, listing or Listing(), self._teller)
+        self._incoming = Incoming(
+            dialect, self.subscriptions, self._vigil, self._outgoing.questions, listing or Listing(), self._teller
+        )
         self._jumps = self._offset.jumps
         self._loss: ConnectionLost | None = None  # the last one
         self._due_s = 0.0  # when the wait of WAITING or CLOSING is over
@@ -124,6 +127,16 @@ class Session:
         """Want a topic no more; False when it was not wanted."""
         self._vigil.changed()
         return self.subscriptions.leave(topic)
+
+    def fetch(self, fetch: Fetch) -> bool:
+        """Ask over the line for what is missing of a topic; False when it cannot be asked for now.
+
+        The answer is in a later reaction, if one comes.
+        """
+        if self.state is not State.OPEN or not self.subscriptions.is_asked(fetch.topic):
+            return False
+        self._outgoing.fetch(fetch)
+        return True
 
     def behave(self, habits: Habits) -> None:
         """Change how the line behaves."""
@@ -260,7 +273,7 @@ class Session:
             reaction.statuses.append(self._teller.status("live", now, topic=known.topic))
         self._vigil.lapsed(now)
         if now.s >= self._outgoing.due_s():
-            reaction.send.append(self._outgoing.take(now))
+            self._outgoing.take(now, reaction)
             self._vigil.lapsed(now)  # of those that this question stood in front of
         return self._incoming.found(reaction, now)
 

@@ -92,10 +92,6 @@ class TradeFill(Asking):
         self._floor_at = since if newest_at is None or (since is not None and since > newest_at) else newest_at
         self.is_open = self._floor_at is not None
 
-    def back(self, now: Moment) -> None:
-        super().back(now)
-        self._first = None
-
     def tick(self, now: Moment) -> Step:
         if not self.is_open or now.s < self.due_s():
             return Step()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from decimal import Decimal
 from random import Random
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from lbank_ws.sandbox.faults.fault import Memory, OnPushes, Stage
+from lbank_ws.sandbox.faults.fault import Fault, Memory, OnPushes, Stage
 from lbank_ws.sandbox.faults.frames import Frame, Number, Out, payload_of
 
 _SIDES = ("asks", "bids")
@@ -24,6 +24,18 @@ class Mute(OnPushes):
     def push(self, frame: Frame, memory: Memory) -> list[Out]:
         """Swallow it."""
         return []
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoReplies(Fault):
+    """One-shot requests are not answered; subscriptions go on. V2 alone has such requests.
+
+    Source: docs/reference/wire.md, "V2 one-shot requests": the only capture of one for trades has no rows.
+    """
+
+    def heard(self, said: dict[str, Any], memory: Memory) -> list[str] | None:
+        """Say nothing to a question."""
+        return [] if said.get("action") == "request" else None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -62,38 +62,52 @@ class Kept:
     def __init__(self, trades: Iterable[Identity] = (), contents: Iterable[str] = ()) -> None:
         self._earlier = Counter(trades)
         self._pushed: Counter[Identity] = Counter()  # by this run, of those that earlier runs kept
-        self._counts = Counter(self._earlier)
-        self._order: deque[Identity] = deque()  # of this run, for forgetting
-        self._untimed = 0
         self._contents: dict[str, None] = dict.fromkeys(contents)
 
-    def key(self, event: Event) -> str | None:
-        """Take an event; give its key, or None when the store has it."""
-        if isinstance(event, Trade) and (known := identity(event)) is not None:
-            return self._trade(known, is_pushed=event.source == "live")
-        key = content_key(event)
+    def has(self, event: Event) -> bool:
+        """Take an event, and tell whether the store has it already."""
         if isinstance(event, Trade):
-            self._untimed += 1  # nothing tells one without a moment from its equals, so each is new
-            return f"{key}|{self._untimed}"
+            known = identity(event) if self._earlier and event.source == "live" else None
+            if known is None or self._pushed[known] >= self._earlier[known]:
+                return False
+            self._pushed[known] += 1
+            return True
+        key = content_key(event)
         if key in self._contents:
-            return None
+            return True
         self._contents[key] = None
         if len(self._contents) > KEPT_CONTENTS:
             del self._contents[next(iter(self._contents))]
-        return key
+        return False
 
-    def _trade(self, known: Identity, *, is_pushed: bool) -> str | None:
-        if is_pushed and self._earlier and self._pushed[known] < self._earlier[known]:
-            self._pushed[known] += 1
-            return None
+
+class Numbers:
+    """Gives the trades of one pair keys of their own, equal ones by number.
+
+    Args:
+        trades: The last trades that earlier runs kept, the oldest first.
+    """
+
+    def __init__(self, trades: Iterable[Identity] = ()) -> None:
+        self._order = deque(trades)
+        self._counts = Counter(self._order)
+        self._untimed = 0
+
+    def key(self, trade: Trade) -> str:
+        """Give the key of a trade that is to be kept."""
+        known = identity(trade)
+        if known is None:
+            self._untimed += 1
+            return f"{content_key(trade)}|{trade.received_ns}|{self._untimed}"
         self._counts[known] += 1
         self._order.append(known)
-        if len(self._order) > REMEMBERED:
+        nth = self._counts[known]
+        while len(self._order) > REMEMBERED:
             oldest = self._order.popleft()
             self._counts[oldest] -= 1
             if self._counts[oldest] <= 0:
                 del self._counts[oldest]
-        return trade_key(known, self._counts[known])
+        return trade_key(known, nth)
 
 
 def _ms(moment: datetime) -> int:

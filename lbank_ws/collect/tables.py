@@ -16,7 +16,7 @@ from typing import Any
 from lbank_ws.channels import Channel, Topic
 from lbank_ws.collect import ledger
 from lbank_ws.collect.identity import KEPT_CONTENTS, kline_key
-from lbank_ws.collect.segments import Summary
+from lbank_ws.collect.summary import Summary
 from lbank_ws.events import Depth, Event, Gap, Kline
 from lbank_ws.feed.merging import REMEMBERED, Identity
 from lbank_ws.feed.resume import Mark

@@ -374,6 +374,16 @@ def test_marks_reach_back_over_several_segments(files):
     assert [known.traded_at for known in mark.trades] == [AT + timedelta(seconds=second) for second in range(5)]
 
 
+def test_marks_do_not_reach_back_further_than_anything_comes_again(files):
+    """Two hundred pairs with a file an hour would take minutes to begin."""
+    for second in (0, 1, 200, 201):
+        files.run((TRADES, trade(second)))
+
+    mark, _ = past_of(files.path, TRADES)
+
+    assert [known.traded_at for known in mark.trades] == [AT + timedelta(seconds=second) for second in (1, 200, 201)]
+
+
 def test_bars_of_another_interval_are_another_subscription(files):
     """They lie in one folder."""
     hour = topic("kline", "btc_usdt", interval="1hr")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import secrets
 import sys
@@ -153,6 +154,7 @@ def _collect(
     from lbank_ws.client import LBankClient
     from lbank_ws.collect.collector import Collector
 
+    _allow_many_files()
     rest_url = args.rest_url or addresses.get("rest_url")
     client = LBankClient(
         dialect=args.dialect,
@@ -205,6 +207,18 @@ def _collect(
     if code is Exit.NO_DATA:
         print("lbank-ws: nothing came: no subscription was live", file=sys.stderr)
     return code, text
+
+
+def _allow_many_files() -> None:
+    """Let this process open as many files as it may: a line takes three, and the book of each pair has one."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(OSError, ValueError):  # macOS says "infinite" and means less
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _code(done: Collected, signals: Signals) -> Exit:

@@ -30,7 +30,6 @@ from lbank_ws.collect import manifest
 from lbank_ws.collect.verifying import verify
 
 TICKS = os.sysconf("SC_CLK_TCK")
-LIVE_S = 120.0
 TURN_S = 0.01
 
 
@@ -68,20 +67,26 @@ class Crowd:
             connection.close()
 
 
-def serve(rate: float, levels: int) -> None:
-    """Send so many messages a second to whoever subscribes, until the input ends; the first line is the address."""
+def serve(rate: float, levels: int, topics_wanted: int) -> None:
+    """Send so many messages a second to whoever subscribes, until the input ends.
+
+    The first line is the address, the second comes when so many topics are subscribed.
+    """
     crowd, pool = Crowd(), Pool("lbank", levels=levels)
     pieces = {kind: pool.pieces(kind) for kind in ("tick", "trade", "depth")}
     server = socket.create_server(("127.0.0.1", 0), backlog=600)
     threading.Thread(target=crowd.take, args=(server,), daemon=True).start()
     threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
     print(f"ws://127.0.0.1:{server.getsockname()[1]}", flush=True)
-    count, owed, at_s = 0, 0.0, time.monotonic()
+    count, owed, at_s, is_told = 0, 0.0, time.monotonic(), False
     while True:
         time.sleep(TURN_S)
         now_s = time.monotonic()
         owed, at_s = owed + rate * (now_s - at_s), now_s
         topics = list(crowd.subscribed().items())
+        if not is_told and len(topics) >= topics_wanted:
+            is_told = True
+            print("subscribed", flush=True)
         moment = pool.moment(time.time())
         batches: dict[Wire, list[bytes]] = {}
         for _ in range(int(owed) if topics else 0):
@@ -109,37 +114,25 @@ def memory_mb(pid: int) -> float:
     return 0.0
 
 
-def metric(path: Path, name: str) -> float:
-    """Give the sum of a metric over all its labels."""
-    lines = path.read_text(encoding="ascii").splitlines() if path.exists() else []
-    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name) and not line.startswith("#"))
-
-
-def measured(args: argparse.Namespace, folder: Path, url: str) -> dict[str, object]:
+def measured(args: argparse.Namespace, folder: Path, generator: subprocess.Popen[str]) -> dict[str, object]:
     """Collect, and give what it took."""
-    store, metrics = folder / "data", folder / "lbank.prom"
+    if generator.stdout is None:
+        raise SystemExit("the generator has no output")
+    url = generator.stdout.readline().strip()
+    store = folder / "data"
     # As long as btc_usdt, in whose place they stand.
     pairs = [f"{number:03}_usdt" for number in range(args.pairs)]
     words = ["collect", *pairs, "--channels", "ticker,depth,trade", "--levels", str(args.levels), "--to", str(store)]
-    words += ["--url", url, "--metrics-textfile", str(metrics), "-q"]
-    process = subprocess.Popen([sys.executable, "-m", "lbank_ws", *words])
+    process = subprocess.Popen([sys.executable, "-m", "lbank_ws", *words, "--url", url, "-q"])
     try:
-        over_s = time.monotonic() + LIVE_S
-        while metric(metrics, "lbank_ws_live") < 3 * args.pairs:
-            if time.monotonic() > over_s or process.poll() is not None:
-                raise SystemExit(f"not live within {LIVE_S:.0f} s")
-            time.sleep(0.5)
+        generator.stdout.readline()
         began_s, cpu_before_s = time.monotonic(), cpu_s(process.pid)
-        before = metric(metrics, "lbank_ws_events_total")
-        counted_s = metrics.stat().st_mtime
         memory = []
         for tenth in range(10):
             while time.monotonic() < began_s + args.for_s * (tenth + 1) / 10:
-                time.sleep(0.2)
+                time.sleep(0.1)
             memory.append(memory_mb(process.pid))
         share = (cpu_s(process.pid) - cpu_before_s) / (time.monotonic() - began_s)
-        after = metric(metrics, "lbank_ws_events_total")
-        rate = (after - before) / (metrics.stat().st_mtime - counted_s)
         process.send_signal(signal.SIGTERM)
         stop_s = time.monotonic()
         code = process.wait(60)
@@ -149,6 +142,9 @@ def measured(args: argparse.Namespace, folder: Path, url: str) -> dict[str, obje
         process.wait()
     (run,) = manifest.runs(store)
     said = manifest.read(store, run)
+    # The generator sends at one rate from the first subscription on.
+    first_ns = min(row["first_ns"] for row in said["segments"])
+    rate = said["events"] / (max(row["last_ns"] for row in said["segments"]) - first_ns) * 1e9
     began_s = time.monotonic()
     verdict = verify(store)
     return {
@@ -156,7 +152,7 @@ def measured(args: argparse.Namespace, folder: Path, url: str) -> dict[str, obje
         "events": said["events"],
         "events_per_s": round(rate),
         "cpu_of_one_core": round(share, 3),
-        "us_per_event": round(share / rate * 1e6, 1) if rate else None,
+        "us_per_event": round(share / rate * 1e6, 1),
         "memory_mb": memory,
         "dropped": said["dropped"],
         "late": said["late"],
@@ -179,14 +175,14 @@ def main() -> None:
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.serve:
-        serve(args.rate, args.levels)
+        serve(args.rate, args.levels, 3 * args.pairs)
         return
-    command = [sys.executable, __file__, "--serve", "--rate", str(args.rate), "--levels", str(args.levels)]
+    command = [sys.executable, __file__, "--serve", "--rate", str(args.rate)]
+    command += ["--levels", str(args.levels), "--pairs", str(args.pairs)]
     generator = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
-        url = (generator.stdout.readline() if generator.stdout else "").strip()
         with tempfile.TemporaryDirectory() as folder:
-            print(json.dumps(measured(args, Path(folder), url), indent=1))
+            print(json.dumps(measured(args, Path(folder), generator), indent=1))
     finally:
         generator.kill()
         generator.communicate()

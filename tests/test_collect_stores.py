@@ -492,7 +492,7 @@ def test_verify_of_no_store_is_a_mistake(tmp_path):
 def test_of_a_bar_the_newest_version_stays(tmp_path):
     """A table with every version is of no use."""
     room = Room("database", tmp_path)
-    room.run((BARS, bar(0, 1)), (BARS, bar(2, 5)), (BARS, bar(1, 3)), (BARS, bar(2, 5, closed=True)))
+    room.run((BARS, bar(0, 1)), (BARS, bar(2, 5)), (BARS, bar(2, 5, closed=True)), (BARS, bar(1, 3)))
 
     with sqlite3.connect(room.path) as database:
         rows = database.execute("SELECT volume, closed FROM kline").fetchall()

@@ -136,8 +136,10 @@ def run(args: argparse.Namespace) -> int:
             return signals.exit or Exit.DONE
         try:
             code, text = _collect(args, addresses, signals, ping, stack)
-        except StoreBusy:
-            raise  # another run does the work; that one is watched over
+        except StoreBusy:  # another run does the work, and that one is watched over
+            if signals.exit is not None:
+                return signals.exit
+            raise
         except LBankError as error:
             ping.send("fail", str(error))
             raise
@@ -175,9 +177,11 @@ def _collect(
     )
     textfile = Textfile(args.metrics_textfile, collector, client)
     progress = progress_of(collector, client, stack, is_quiet=args.quiet > 0)
-    hangups = 0
+    hangups, is_open = 0, False
 
     def opened() -> None:
+        nonlocal is_open
+        is_open = True
         if args.metrics_port is not None:
             serve(args.metrics_port, collector, client)
         textfile.write(now=True)
@@ -186,6 +190,8 @@ def _collect(
 
     def turn() -> bool:
         nonlocal hangups
+        if not is_open:  # the run that is waited for writes the metrics, too
+            return signals.came()
         if signals.hangups != hangups:
             hangups = signals.hangups
             collector.rotate()

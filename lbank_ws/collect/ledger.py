@@ -86,7 +86,8 @@ def mend(root: str | os.PathLike[str]) -> int:
         at = size = os.fstat(fd).st_size
         while at:
             begin = max(0, at - _TAIL)
-            found = os.pread(fd, at - begin, begin).rfind(b"\n")
+            os.lseek(fd, begin, os.SEEK_SET)
+            found = os.read(fd, at - begin).rfind(b"\n")
             at = begin + found + 1 if found >= 0 else begin
             if found >= 0:
                 break

@@ -65,11 +65,11 @@ class StoreLock:
             while not _is_ours(fd):
                 left_s = over_s - time.monotonic()
                 if left_s <= 0 or (until is not None and until()):
-                    raise StoreBusy(self._store, os.pread(fd, _LONGEST_HOLDER, 0).decode(errors="replace").strip())
+                    raise StoreBusy(self._store, os.read(fd, _LONGEST_HOLDER).decode(errors="replace").strip())
                 threading.Event().wait(min(_POLL_S, left_s))
             os.ftruncate(fd, 0)
             since = f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M:%S} UTC"
-            os.pwrite(fd, f"process {os.getpid()} on {socket.gethostname()} since {since}\n".encode(), 0)
+            os.write(fd, f"process {os.getpid()} on {socket.gethostname()} since {since}\n".encode())
         except BaseException:  # whatever it was, the descriptor must not leak
             os.close(fd)
             raise

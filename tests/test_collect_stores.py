@@ -282,7 +282,7 @@ def test_a_callback_waits_while_the_disk_is_far_behind(room):
             store.put(TRADES, trade(second))
             put.append(second)
 
-    thread = threading.Thread(target=many)
+    thread = threading.Thread(target=many, daemon=True)  # should it wait for ever
     thread.start()
     wait_until(lambda: len(put) >= 2)
     assert len(put) < 6

@@ -131,6 +131,7 @@ def test_collect_and_verify(start, tmp_path):
     assert "says" in out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

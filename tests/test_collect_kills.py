@@ -1,6 +1,6 @@
 """A collector that is killed again and again: nothing closed is damaged, and nothing is missing in the end.
 
-Eight kills in the slow tests; `make check-kills` makes 300 of them, which takes some twenty minutes.
+Six kills in the slow tests; `make check-kills` makes 300 of them, which takes some twenty minutes.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from lbank_ws.sandbox import Sandbox
 from tests.waiting import wait_until
 
 PAIRS = ["btc_usdt", "eth_usdt"]
-KILLS = int(os.environ.get("LBANK_KILLS", "8"))
+KILLS = int(os.environ.get("LBANK_KILLS", "6"))
 FLUSH_S = 1.0
 SLACK_S = 1.5  # what two busy cores may add to a flush, and the time between two pushes
 

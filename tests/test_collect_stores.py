@@ -402,6 +402,18 @@ def test_a_folder_that_cannot_be_made_is_told(files):
     assert files.path.read_text() == "mine"
 
 
+@pytest.mark.parametrize("name", ["gaps.jsonl", "lock"])
+def test_files_of_somebody_else_in_our_place_are_left_alone(files, name):
+    """The folder of a typing mistake may have anything in it; `kind` at its beginning is what tells ours."""
+    files.path.mkdir()
+    (files.path / name).write_text("my own\nand torn")
+
+    with pytest.raises(UsageError, match="is left as it is"):
+        files.run((TRADES, trade(0)))
+
+    assert (files.path / name).read_text() == "my own\nand torn"
+
+
 def test_strange_files_in_the_store_stay_and_are_noted(files):
     """Whoever keeps a README there loses nothing."""
     files.run((TRADES, trade(0)))

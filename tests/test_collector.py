@@ -202,6 +202,7 @@ class SlowDisk(FileStore):
         super().flush()
 
 
+@pytest.mark.slow
 def test_a_slow_disk_costs_nothing_that_came(tmp_path, client):
     """It holds up neither reading nor callbacks; three writes take longer than the whole run of a quick one."""
     heard: list[Any] = []

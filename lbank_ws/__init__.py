@@ -29,6 +29,9 @@ from lbank_ws.errors import (
     Stale,
     StaleBook,
     StalePrice,
+    StoreBusy,
+    StoreDamaged,
+    StoreFailed,
     SubscriptionRefused,
     UsageError,
 )
@@ -68,6 +71,9 @@ from lbank_ws.trading_errors import (
 from lbank_ws.version import VERSION
 
 if TYPE_CHECKING:
+    from lbank_ws.collect.collector import Collector
+    from lbank_ws.collect.files import FileStore
+    from lbank_ws.collect.sqlite import SqliteStore
     from lbank_ws.playback import replay
 
 __version__ = VERSION
@@ -79,6 +85,7 @@ __all__ = [
     "CallbackError",
     "Cause",
     "Channel",
+    "Collector",
     "ConnectionLost",
     "Credentials",
     "CredentialsRefused",
@@ -88,6 +95,7 @@ __all__ = [
     "Event",
     "EventsDropped",
     "Fate",
+    "FileStore",
     "Fill",
     "Flaw",
     "Gap",
@@ -120,10 +128,14 @@ __all__ = [
     "RestFailed",
     "RestRefused",
     "SlowCallback",
+    "SqliteStore",
     "Stale",
     "StaleBook",
     "StalePrice",
     "Status",
+    "StoreBusy",
+    "StoreDamaged",
+    "StoreFailed",
     "Subscribed",
     "Subscription",
     "SubscriptionRefused",
@@ -138,9 +150,21 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import `replay` when it is first asked for, because few scripts need what it brings along."""
+    """Import what few scripts need when it is first asked for, because of what it brings along."""
     if name == "replay":
         from lbank_ws.playback import replay
 
         return replay
+    if name == "Collector":
+        from lbank_ws.collect.collector import Collector
+
+        return Collector
+    if name == "FileStore":
+        from lbank_ws.collect.files import FileStore
+
+        return FileStore
+    if name == "SqliteStore":
+        from lbank_ws.collect.sqlite import SqliteStore
+
+        return SqliteStore
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

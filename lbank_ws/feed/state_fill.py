@@ -48,11 +48,12 @@ class StateFill:
     """
 
     is_calm = False  # each push is held against what was told
+    newest_at: datetime | None = None  # the present state takes the place of what happened; no moment is kept
 
     def __init__(self, topic: Topic) -> None:
         self.topic = topic
         self.misses = 0
-        self._is_open = False  # something may be missing
+        self.is_open = False  # something may be missing
         self._held: list[Event] = []
         self._held_s = math.inf  # when the first one that waits came
         self._is_holding = False
@@ -65,14 +66,14 @@ class StateFill:
 
     def opened(self, since: datetime | None = None) -> None:
         """Note that pushes may be missing from now on; what comes after `back` waits."""
-        self._is_open = True
+        self.is_open = True
         self._is_holding = False
         self._out = None
         self._due_s = math.inf
 
     def back(self, now: Moment) -> None:
         """Note that the stream is asked for, and begin to fetch what it stands for."""
-        self._is_open = self._is_holding = True
+        self.is_open = self._is_holding = True
         self._out = None
         self._due_s = now.s
         self.misses = 0
@@ -80,7 +81,7 @@ class StateFill:
 
     def due_s(self) -> float:
         """Tell when `tick` has something to do."""
-        next_s = self._due_s if self._out is None and self._is_open else math.inf
+        next_s = self._due_s if self._out is None and self.is_open else math.inf
         return min(next_s, self._held_s + HOLD_S)
 
     def live(self, event: Event, now: Moment) -> Step:
@@ -97,7 +98,7 @@ class StateFill:
         if now.s >= self._held_s + HOLD_S:
             step.live = self._released()
             self._is_holding = False
-        if self._is_open and self._out is None and now.s >= self._due_s:
+        if self.is_open and self._out is None and now.s >= self._due_s:
             step.fetch = self._next(now)
         return step
 
@@ -171,7 +172,7 @@ class StateFill:
         step = Step(filled=[told for event in before for told in self._told(event)])
         step.live = [*self._released(), *(told for event in behind for told in self._told(event))]
         step.outcome = Outcome(len(before) + len(behind), None)
-        self._is_open = self._is_holding = False
+        self.is_open = self._is_holding = False
         self._due_s = math.inf
         return step
 

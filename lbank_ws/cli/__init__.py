@@ -2,66 +2,84 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import logging
 import os
 import sys
 from collections.abc import Sequence
+from typing import TextIO
 
-from lbank_ws.cli import record, replay, sandbox, watch
-from lbank_ws.cli.exits import Exit, code_of
+from lbank_ws.cli.exits import SIGNALLED, Exit, code_of
+from lbank_ws.cli.parsing import Parser
+from lbank_ws.cli.telling import say, told
+from lbank_ws.cli.verbs import modules
 from lbank_ws.errors import LBankError
 from lbank_ws.version import VERSION
 
-_VERBS = (watch, record, replay, sandbox)
 _EPILOG = """examples:
-  lbank-ws watch btc_usdt                        live prices until Ctrl-C
-  lbank-ws watch btc_usdt --sandbox --for 10s    the same from the practice exchange, without a network
-  lbank-ws record btc_usdt --out btc.jsonl.gz --for 10m
-                                                 keep everything that the exchange says
-  lbank-ws replay btc.jsonl.gz --speed max       serve it again, to your own scripts
-  lbank-ws sandbox                               run the practice exchange for your own scripts
+  lbank-ws watch btc_usdt --sandbox --for 10s    live prices from the practice exchange, without a network
+  lbank-ws watch btc_usdt eth_usdt               live prices until Ctrl-C
+  lbank-ws book btc_usdt                         its order book
+  lbank-ws demo                                  a minute's tour: prices, a drop, the recovery
+  lbank-ws doctor                                what works on this machine, and what does not
 """
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Carry out one command line and give its exit code."""
-    parser = _parser()
+    parser = parser_of_all()
     args = parser.parse_args(argv)
-    logging.basicConfig(
-        level=[logging.WARNING, logging.INFO, logging.DEBUG][min(args.verbose, 2)],
-        format="%(asctime)s %(levelname)s %(message)s",
-        stream=sys.stderr,
-    )
+    _log_from(args.verbose)
+    who = f"{parser.prog} {args.verb}"
     try:
         code = int(args.run(args))
         sys.stdout.flush()
+        if code in SIGNALLED:
+            say(f"{who}: ended by {SIGNALLED[Exit(code)]}")
         return code
     except BrokenPipeError:
         _forget_output()
         return Exit.DONE
+    except KeyboardInterrupt:
+        say(f"{who}: ended by Ctrl-C")
+        return Exit.INTERRUPTED
     except LBankError as error:
         if args.verbose > 1:
             logging.getLogger("lbank_ws").exception("the traceback")
-        print(f"lbank-ws: {error}", file=sys.stderr)
+        say(told(who, error))
         return code_of(error)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="lbank-ws",
-        description="LBank market data on the command line.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def parser_of_all() -> Parser:
+    """Give the parser of the whole command line."""
+    parser = Parser(prog="lbank-ws", description="LBank market data on the command line.", epilog=_EPILOG)
     parser.add_argument("--version", action="version", version=f"lbank-ws {VERSION}")
-    verbs = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for verb in _VERBS:
+    verbs = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, dest="verb", parser_class=Parser)
+    for verb in modules():
         command = verb.add_command(verbs)
         command.set_defaults(run=verb.run)
         command.add_argument("-v", "--verbose", action="count", default=0, help="say more; -vv also tracebacks")
     return parser
+
+
+def _log_from(verbose: int) -> None:
+    logging.basicConfig(
+        level=[logging.WARNING, logging.INFO, logging.DEBUG][min(verbose, 2)],
+        format="%(asctime)s %(levelname)s %(message)s",
+        handlers=[_ToStandardError()],
+    )
+
+
+class _ToStandardError(logging.StreamHandler[TextIO]):
+    """Writes to what standard error is at that moment: a live table puts itself below what is written."""
+
+    @property
+    def stream(self) -> TextIO:
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, stream: TextIO) -> None:
+        pass
 
 
 def _forget_output() -> None:

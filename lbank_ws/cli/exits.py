@@ -22,6 +22,9 @@ class Exit(IntEnum):
     TERMINATED = 143  # SIGTERM
 
 
+SIGNALLED = {Exit.INTERRUPTED: "Ctrl-C", Exit.TERMINATED: "SIGTERM"}
+
+
 def code_of(error: LBankError) -> Exit:
     """Give the exit code for an error that ended a command."""
     if isinstance(error, RecordingFailed):

@@ -94,7 +94,10 @@ NOT_IN_DECIDING = (
 )
 # What is called or read by such a name, and the only rooms that may.
 NAMED_ONLY_IN = {
-    "Thread": ("feed.line", "feed.dispatch", "feed.caretaker", "feed.fetching", "feed.recorder", "sandbox.loop_thread"),
+    "Thread": (
+        *("feed.line", "feed.dispatch", "feed.caretaker", "feed.fetching", "feed.recorder", "sandbox.loop_thread"),
+        "cli.checkup",
+    ),
     "environ": ("signer", "settings", "cli"),
     "environb": ("signer", "settings", "cli"),
     "getenv": ("signer", "settings", "cli"),

@@ -18,6 +18,7 @@ NAMES = (
     "record",
     "replay",
     "sandbox",
+    "doctor",
     "completion",
 )
 

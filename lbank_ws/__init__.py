@@ -16,6 +16,7 @@ from lbank_ws.errors import (
     EventsDropped,
     GaveUp,
     LBankError,
+    LoginRefused,
     MissingExtra,
     NoEvent,
     RecordingBusy,
@@ -33,43 +34,83 @@ from lbank_ws.version import VERSION
 
 if TYPE_CHECKING:
     from lbank_ws.client import Ended, LBankClient
-    from lbank_ws.events import Depth, Event, Gap, Kline, Level, Status, Ticker, Trade
+    from lbank_ws.dealing import Paper
+    from lbank_ws.events import (
+        BalanceUpdate,
+        Depth,
+        Event,
+        Fill,
+        Gap,
+        Kline,
+        Level,
+        OrderStatus,
+        OrderUpdate,
+        Status,
+        Ticker,
+        Trade,
+    )
     from lbank_ws.feed.backlog import Policy
     from lbank_ws.feed.subscriptions import Subscribed
     from lbank_ws.knowing import LineView, SubscriptionStats
     from lbank_ws.playback import replay
+    from lbank_ws.signer import Credentials
     from lbank_ws.subscribing import Subscription
+    from lbank_ws.trading_errors import (
+        CredentialsRefused,
+        JournalBusy,
+        JournalFailed,
+        OrderRefused,
+        OrdersHalted,
+        OrdersStillOpen,
+        OrderUnknown,
+        RestRefused,
+    )
 
 __version__ = VERSION
 
 __all__ = [
     "DEFAULT_LEVELS",
     "INTERVALS",
+    "BalanceUpdate",
     "CallbackError",
     "Cause",
     "Channel",
     "ConnectionLost",
+    "Credentials",
+    "CredentialsRefused",
     "DecodeError",
     "Depth",
     "Ended",
     "Event",
     "EventsDropped",
+    "Fill",
     "Flaw",
     "Gap",
     "GapCause",
     "GaveUp",
+    "JournalBusy",
+    "JournalFailed",
     "Kline",
     "LBankClient",
     "LBankError",
     "Level",
     "LineView",
+    "LoginRefused",
     "MissingExtra",
     "NoEvent",
+    "OrderRefused",
+    "OrderStatus",
+    "OrderUnknown",
+    "OrderUpdate",
+    "OrdersHalted",
+    "OrdersStillOpen",
+    "Paper",
     "Policy",
     "RecordingBusy",
     "RecordingFailed",
     "Refused",
     "RestFailed",
+    "RestRefused",
     "SlowCallback",
     "Stale",
     "StaleBook",
@@ -98,10 +139,11 @@ def __getattr__(name: str) -> Any:
 
         return replay
     if name in __all__:
-        from lbank_ws import client, events, knowing, subscribing
+        from lbank_ws import client, dealing, events, knowing, signer, subscribing, trading_errors
         from lbank_ws.feed import backlog, subscriptions
 
-        for module in (client, events, knowing, subscribing, backlog, subscriptions):
+        late = (client, dealing, events, knowing, signer, subscribing, trading_errors, backlog, subscriptions)
+        for module in late:
             if name in vars(module):
                 globals()[name] = vars(module)[name]
                 return globals()[name]

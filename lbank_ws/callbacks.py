@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar, overload
 
-from lbank_ws.channels import Channel, topic
-from lbank_ws.events import Depth
+from lbank_ws.channels import EVERY_PAIR, Channel, checked_pair, topic
+from lbank_ws.events import Depth, OrderUpdate
 from lbank_ws.feed.dispatch import Dispatch, name_of
+from lbank_ws.feed.fetching import Fetching
 from lbank_ws.feed.pool import Pool
 
 _Callback = TypeVar("_Callback", bound=Callable[[Any], object])
@@ -21,11 +23,13 @@ class Callbacks:
     `SlowCallback`; the feed goes on.
 
     With pairs, a decorator also subscribes them, and raises `UsageError` for what cannot be subscribed. Without pairs,
-    or used bare, the function hears every pair of the channel that is subscribed elsewhere.
+    or used bare, the function hears every pair of the channel that is subscribed elsewhere; the two of an account
+    subscribe either way.
     """
 
     _dispatch: Dispatch
     _pool: Pool
+    _fetching: Fetching
 
     @overload
     def on_ticker(self, pair: _Callback, /) -> _Callback: ...
@@ -86,6 +90,41 @@ class Callbacks:
         """
         return self._decorator(Channel.KLINE, pairs, interval=interval)
 
+    @overload
+    def on_order(self, pair: _Callback, /) -> _Callback: ...
+
+    @overload
+    def on_order(self, pair: str = EVERY_PAIR) -> Callable[[_Callback], _Callback]: ...
+
+    def on_order(self, pair: Any = EVERY_PAIR) -> Any:
+        """Call the decorated function with every `OrderUpdate` of your account, and subscribe them; also when bare.
+
+        After each drop the state of open orders is fetched, and comes as `source="resync"` before what is pushed then.
+
+        Args:
+            pair: Leave out the orders of other pairs; all when left out.
+        """
+        if callable(pair):
+            return self._of_account(Channel.ORDER, pair)
+        if pair == EVERY_PAIR:
+            return partial(self._of_account, Channel.ORDER)
+        only = _of_pair(checked_pair(pair))
+
+        self._fetching.mind(pair)
+
+        def register(callback: _Callback) -> _Callback:
+            self._of_account(Channel.ORDER, only(callback))
+            return callback
+
+        return register
+
+    def on_balance(self, callback: _Callback) -> _Callback:
+        """Call the decorated function with every `BalanceUpdate` of your account, and subscribe them.
+
+        After each drop all balances are fetched, and come as `source="resync"` before what is pushed then.
+        """
+        return self._of_account(Channel.BALANCE, callback)
+
     def on_status(self, callback: _Callback) -> _Callback:
         """Call the decorated function with every `Status`: what happened to a line or a subscription."""
         self._dispatch.on_status(callback)
@@ -107,6 +146,12 @@ class Callbacks:
         function, gaps are not logged; that events were dropped is, as `EventsDropped`.
         """
         self._dispatch.on_gap(callback)
+        return callback
+
+    def _of_account(self, channel: Channel, callback: _Callback) -> _Callback:
+        known = topic(channel, EVERY_PAIR)
+        self._pool.subscribe(known)
+        self._dispatch.on_topic(known, callback)
         return callback
 
     def _decorator(
@@ -143,3 +188,17 @@ def _good_only(callback: Callable[[Any], object]) -> Callable[[Any], object]:
 
     hear.__qualname__ = name_of(callback)
     return hear
+
+
+def _of_pair(pair: str) -> Callable[[Callable[[Any], object]], Callable[[Any], object]]:
+    """Give what makes a callback that hears of the orders of one pair alone, under the same name."""
+
+    def only(callback: Callable[[Any], object]) -> Callable[[Any], object]:
+        def hear(order: OrderUpdate) -> None:
+            if order.pair == pair:
+                callback(order)
+
+        hear.__qualname__ = name_of(callback)
+        return hear
+
+    return only

@@ -16,6 +16,7 @@ from lbank_ws.quoting import quoted
 DEFAULT_LEVELS = 20
 MAX_LEVELS = 200
 DEFAULT_INTERVAL = "1min"
+EVERY_PAIR = "all"  # an account's streams bring what belongs to every pair
 # Source: docs/reference/wire.md, "Kline intervals". These ten are documented; no other was seen to work.
 INTERVALS = ("1min", "5min", "15min", "30min", "1hr", "4hr", "day", "week", "month", "year")
 QUOTES = ("usdt", "usdc", "usd1", "busd", "btc", "eth", "usd", "eur", "try")  # what pairs are usually priced in
@@ -30,11 +31,21 @@ class Channel(str, Enum):
     DEPTH = "depth"
     TRADE = "trade"
     KLINE = "kline"
+    ORDER = "order"
+    BALANCE = "balance"
 
     __hash__ = str.__hash__  # an enum's own is written in Python, and a topic is looked up for every event
 
     def __str__(self) -> str:
         return str(self.value)
+
+    @property
+    def is_private(self) -> bool:
+        """Whether it tells of an account, and so needs credentials."""
+        return self in _PRIVATE
+
+
+_PRIVATE = frozenset({Channel.ORDER, Channel.BALANCE})
 
 
 class Topic(NamedTuple):
@@ -42,7 +53,7 @@ class Topic(NamedTuple):
 
     Attributes:
         channel: The kind of data.
-        pair: For example `btc_usdt`.
+        pair: For example `btc_usdt`; `all` on `order` and `balance`.
         levels: How many price levels a side; None on every channel but depth.
         interval: The length of a bar; None on every channel but kline.
     """
@@ -61,8 +72,8 @@ def topic(channel: str, pair: str, *, levels: int | None = None, interval: str |
     """Check what a caller asks for and give its name.
 
     Args:
-        channel: `ticker`, `depth`, `trade` or `kline`.
-        pair: `base_quote` in lower case.
+        channel: `ticker`, `depth`, `trade`, `kline`, `order` or `balance`.
+        pair: `base_quote` in lower case; `all` for the two of an account.
         levels: Depth only; 20 when None.
         interval: Kline only, one of `INTERVALS`; `1min` when None.
 
@@ -74,6 +85,8 @@ def topic(channel: str, pair: str, *, levels: int | None = None, interval: str |
         raise UsageError(f"levels belongs to depth, not to {known}; leave it out")
     if interval is not None and known is not Channel.KLINE:
         raise UsageError(f"interval belongs to kline, not to {known}; leave it out")
+    if known.is_private:
+        return Topic(known, _every_pair(known, pair))
     return Topic(
         known,
         checked_pair(pair),
@@ -89,6 +102,13 @@ def checked_channel(channel: str) -> Channel:
     except ValueError:
         names = ", ".join(str(known) for known in Channel)
         raise UsageError(f"there is no channel {channel!r}; write one of: {names}") from None
+
+
+def _every_pair(channel: Channel, pair: str) -> str:
+    if pair != EVERY_PAIR:
+        hint = "; on_order('btc_usdt') hears those of one pair" if channel is Channel.ORDER else ""
+        raise UsageError(f"{channel} comes for all pairs at once: write 'all', not {quoted(repr(pair))}{hint}")
+    return EVERY_PAIR
 
 
 def is_pair(text: str) -> bool:

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from lbank_ws import options, settings
 from lbank_ws.causes import Cause
+from lbank_ws.dealing import Account, Dealing, Errands, Paper
 from lbank_ws.errors import ConnectionLost, LBankError, UsageError
 from lbank_ws.events import LATE_AFTER_S
 from lbank_ws.feed.backlog import QUEUE_EVENTS
@@ -31,13 +32,14 @@ from lbank_ws.feed.logbook import Logbook
 from lbank_ws.feed.offset import Offset
 from lbank_ws.feed.placement import Placement
 from lbank_ws.feed.pool import Pool
-from lbank_ws.feed.reaction import Habits
+from lbank_ws.feed.reaction import Habits, Reaction
 from lbank_ws.feed.recorder import Recorder
 from lbank_ws.feed.resume import ResumeFile
 from lbank_ws.feed.session import Session
 from lbank_ws.feed.sources import Sources
 from lbank_ws.feed.states import State
-from lbank_ws.knowing import Knowing
+from lbank_ws.signer import Credentials
+from lbank_ws.trading.link import Link
 from lbank_ws.trading.rest import DEFAULT_URLS, Rest
 from lbank_ws.wire import dialect_named
 
@@ -56,7 +58,7 @@ class Ended(str, Enum):
         return str(self.value)
 
 
-class LBankClient(Knowing):
+class LBankClient(Dealing):
     """LBank's market data as callbacks, through drops.
 
     Every method may be called from any thread, inside a callback too. Callbacks run one at a time, in order, on one
@@ -89,6 +91,12 @@ class LBankClient(Knowing):
             since this one; None for none.
         record: A file that keeps every frame of both directions, credentials and IP addresses masked; one that is a
             recording already is continued. `.gz` packs it, `.zst` too and needs the extra `record`.
+        account: Where orders go: `paper`, which meets the live book here; `test`, which LBank checks and never places;
+            `live`. Paper when None. `on_order` and `on_balance` hear of paper where it is named, else of LBank's.
+        paper: What the paper account begins with, and its file.
+        journal: Where live orders are written down before they leave; `lbank-orders-live.jsonl` when None.
+        credentials: Who asks for an account's streams; read from the environment at the first need when None. In the
+            simple dialect one line logs in with them, and carries orders.
         connect: Makes connected sockets, for simulations; see `feed.dial.Connect`.
         clock: Tells time and waits, for simulations; see `feed.clock.Clock`.
 
@@ -123,6 +131,10 @@ class LBankClient(Knowing):
         backfill: bool = True,
         resume: str | os.PathLike[str] | None = None,
         record: str | os.PathLike[str] | None = None,
+        account: str | None = None,
+        paper: Paper | None = None,
+        journal: str | os.PathLike[str] | None = None,
+        credentials: Credentials | None = None,
         connect: Connect | None = None,
         clock: Clock | None = None,
     ) -> None:
@@ -155,11 +167,27 @@ class LBankClient(Knowing):
                 record, dialect=spoken.name, host=host, deliver=self._dispatch.put, clock=self._clock
             )
         offset, listing, dials = Offset(), Listing(), Dials(Hosts(urls))
+        asked = self.rest_url or (DEFAULT_URLS[0] if urls == spoken.urls else None)
+        self._link = Link(
+            urls,
+            asked,
+            credentials,
+            exchange_ms=partial(self._exchange_ms, offset),
+            ca_file=ca_file,
+            proxy=proxy,
+            timeout_s=REST_TIMEOUT_S,
+        )
+        self._account = Account(account, paper, journal)
+        log_in = self._link.log_in() if spoken.has_orders and (credentials or account == "live") else None
         dial = connect or Dialler(ca_file, proxy).dial
 
         def line(number: int, on_end: Callable[[], None]) -> Line:
             backoff = Backoff(backoff_first_s, backoff_cap_s, give_up_after_s)
-            session = Session(dialect_named(dialect), backoff, habits, offset=offset, listing=listing, line=number)
+            # The first line is made together with the pool, and is for the market.
+            sign = log_in if number > 1 and self._pool.is_for_orders(number) else None
+            session = Session(
+                dialect_named(dialect), backoff, habits, offset=offset, listing=listing, line=number, sign=sign
+            )
             return Line(
                 session,
                 dials,
@@ -169,9 +197,8 @@ class LBankClient(Knowing):
                 logbook=logbook,
                 recorder=self.recorder,
                 on_end=on_end,
+                on_bad_key=self._key_refused,
             )
-
-        asked = self.rest_url or (DEFAULT_URLS[0] if urls == spoken.urls else None)
 
         def rest() -> Rest | None:
             return None if asked is None else Rest(asked, ca_file=ca_file, proxy=proxy, timeout_s=REST_TIMEOUT_S)
@@ -180,13 +207,20 @@ class LBankClient(Knowing):
             self._dispatch.put,
             lambda number: self._pool.topics_of(number),
             self._clock,
-            Sources(rest(), (lambda fetch: self._pool.fetch(fetch)) if spoken.has_requests else None)
-            if backfill
-            else Sources(),
+            Sources(
+                rest() if backfill else None,
+                (lambda fetch: self._pool.fetch(fetch)) if backfill and spoken.has_requests else None,
+                lambda: self._link.made,
+            ),
             None if resume is None else ResumeFile(resume),
+            lambda: self._pool.pairs(),
         )
-        self._pool = Pool(line, Placement(depth_pairs_a_line, subscriptions_a_line))
-        self._caretaker = Caretaker(offset, listing, self._clock, self._pool.look, rest())
+        self._pool = Pool(line, Placement(depth_pairs_a_line, subscriptions_a_line), self._need_account)
+        self._rules_rest = rest
+        duties = Errands(self._link, self._account)
+        self._caretaker = Caretaker(offset, listing, self._clock, self._pool.look, rest(), duties)
+        if log_in is not None:
+            self._pool.open_for_orders()
         self._lock = threading.Lock()
         self._has_started = False
 
@@ -203,6 +237,7 @@ class LBankClient(Knowing):
         Raises:
             GaveUp: No line for `give_up_after_s`.
             SubscriptionRefused: The exchange refused every subscription there is.
+            LoginRefused: The exchange refused the credentials.
             UsageError: The client has run before, or this is a callback.
         """
         if self._dispatch.is_current():
@@ -223,10 +258,12 @@ class LBankClient(Knowing):
         Raises:
             UsageError: The client has run before, or the file of `record` is no recording.
             RecordingBusy: Another recorder writes it.
+            JournalBusy: Another client has the journal.
         """
         with self._lock:
             if not self._begins():
                 return
+            self._open_orders()
             if self.recorder is not None:
                 self.recorder.start()
             self._has_started = True
@@ -235,22 +272,37 @@ class LBankClient(Knowing):
             self._fetching.start()
             self._pool.start()
 
-    def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> bool:
+    def stop(self, timeout_s: float = STOP_TIMEOUT_S, *, cancel_open: bool = False) -> bool:
         """End the line and the threads; may be called twice, before the start, and inside a callback.
 
         Events that came before are still handed to their callbacks. Inside a callback it returns at once, and the
         threads end behind it.
 
+        Args:
+            timeout_s: For how long to wait for the end.
+            cancel_open: Take no more orders and cancel the open ones first; may take 10 s more, see `orders.halt`.
+
         Returns:
             False when a callback, or a name look-up, still runs after `timeout_s`.
+
+        Raises:
+            OrdersStillOpen: With `cancel_open`, when that could not be proved; the client has ended all the same.
         """
+        if cancel_open:
+            try:
+                self._halt_orders()
+            finally:
+                has_ended = self.stop(timeout_s)
+            return has_ended
         until_s = time.monotonic() + timeout_s
         self._caretaker.stop()
+        self._fetching.hush()  # a call that begins now would be waited for
         self._pool.stop()
         has_ended = self._dispatch.is_current() or self._pool.join(timeout_s)
         has_ended &= self._dispatch.is_current() or self._caretaker.join(max(0.0, until_s - time.monotonic()))
         self._fetching.stop()
         has_ended &= self._dispatch.is_current() or self._fetching.join(max(0.0, until_s - time.monotonic()))
+        self._close_orders()
         has_ended &= self._end_recording((until_s - time.monotonic()) / 2)
         self._dispatch.stop()
         return self._dispatch.join(max(0.0, until_s - time.monotonic())) and has_ended
@@ -304,6 +356,24 @@ class LBankClient(Knowing):
         if self._has_started:
             raise UsageError("a client runs once; make a new LBankClient() to run again")
         return self._pool.state is not State.CLOSED
+
+    def _exchange_ms(self, offset: Offset) -> float | None:
+        """Tell what the exchange's clock says, where it was asked; what pushes tell of it is too coarse to sign by."""
+        now = self._clock.now()
+        ahead_s = offset.ahead_s(now) if offset.source == "rest" else None
+        return None if ahead_s is None else now.ns / 1e6 - 1000 * ahead_s
+
+    def _need_account(self) -> None:
+        pool = self._pool
+        self._link.need(pool.wants_account, pool.keyed, pool.account_refused, self._tell)
+        self._caretaker.wake()
+
+    def _key_refused(self, key: str) -> None:
+        self._link.refused(key, self._clock.now().s)
+        self._caretaker.wake()
+
+    def _tell(self, fault: LBankError) -> None:
+        self._dispatch.put(Reaction(faults=[fault]))
 
     def _end_recording(self, timeout_s: float) -> bool:
         """Close the file behind the last frame; before the callbacks end, which hear of a disk that is full."""

@@ -131,6 +131,21 @@ class SubscriptionRefused(Refused):
         return f"the exchange refused {self.topic} (code {self.code}): {self.reason}; {self.advice}"
 
 
+class LoginRefused(Refused):
+    """The exchange refused the log-in; with these credentials it will again, so the client ends.
+
+    Attributes:
+        code: Its own number, or None where it sent none.
+        reason: Its own words, with IP addresses masked.
+    """
+
+    def sentence(self) -> str:
+        return (
+            f"the exchange refused the log-in (code {self.code}): {self.reason}; "
+            "check the API key and its secret, to which IP address the key is bound, and this computer's clock"
+        )
+
+
 class ConnectionLost(LBankError):
     """The line to the exchange ended, or could not be made.
 
@@ -312,12 +327,14 @@ class RestFailed(LBankError):
         path: What was called: `/v2/timestamp.do`.
         reason: What came instead of an answer, or the exchange's own words, with IP addresses masked.
         code: The exchange's own number, or None where it sent none.
+        was_sent: Whether the exchange may have heard it; False is proof that nothing left.
     """
 
-    def __init__(self, path: str, reason: str, code: int | None = None) -> None:
+    def __init__(self, path: str, reason: str, code: int | None = None, *, was_sent: bool = True) -> None:
         self.path = path
         self.reason = quoted(reason)
         self.code = code
+        self.was_sent = was_sent
         super().__init__(path, self.reason, code)
 
     def sentence(self) -> str:

@@ -1,123 +1,55 @@
 """What a callback receives.
 
 Every event is a frozen value under this package's own names: money is `Decimal`, exactly as the exchange printed it;
-moments are aware UTC. Nothing is decided here; `wire/` makes the market events, `feed/session.py` the `Status`,
-`feed/dispatch.py` the `Gap`.
+moments are aware UTC. Nothing is decided here; `wire/` makes the events of the exchange, `feed/reaction.py` the
+`Status`, `feed/gaps.py` and `feed/backlog.py` the `Gap`. Orders and balances stand in `account_events.py`, what all
+events have in common in `pushed.py`; both can be imported from here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
+from lbank_ws.account_events import AccountEvent, BalanceUpdate, Fill, OrderStatus, OrderUpdate
 from lbank_ws.causes import Flaw, GapCause
 from lbank_ws.channels import Channel, Topic
 from lbank_ws.errors import ConnectionLost, SubscriptionRefused
+from lbank_ws.pushed import LATE_AFTER_S, PushedEvent, Receipt, Side, Source
 
-Side = Literal["buy", "sell"]
-Source = Literal["live", "backfill"]
+__all__ = [
+    "LATE_AFTER_S",
+    "AccountEvent",
+    "BalanceUpdate",
+    "Depth",
+    "Event",
+    "Fill",
+    "Gap",
+    "Kind",
+    "Kline",
+    "Level",
+    "MarketEvent",
+    "OrderStatus",
+    "OrderUpdate",
+    "PushedEvent",
+    "Receipt",
+    "Side",
+    "Source",
+    "Status",
+    "Ticker",
+    "Trade",
+]
+
 Kind = Literal["opened", "lost", "failed", "reconnected", "moved", "live", "stale", "refused"]
 
-LATE_AFTER_S = 3.0
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+class MarketEvent(PushedEvent):
+    """An event of the market; `Ticker`, `Depth`, `Trade` and `Kline` are such."""
 
-
-@dataclass(slots=True)
-class Receipt:
-    """When frames were read, and how the clocks stood; the events of what was read together share one.
-
-    The session fills it in before anybody sees it; afterwards it does not change.
-
-    Attributes:
-        ns: In nanoseconds of Unix time, on this machine's clock.
-        ahead_s: How far this machine's clock was ahead of the exchange's, in seconds; None while that is not known.
-        late_after_s: From which age on its events are late.
-    """
-
-    ns: int = 0
-    ahead_s: float | None = field(default=0.0, compare=False)
-    late_after_s: float = field(default=LATE_AFTER_S, compare=False)
-
-
-class _Sent:
-    """Moments of an event in milliseconds of Unix time; a `datetime` is made of one when it is looked at.
-
-    Either is made of the other at the first look, in a slot that is empty until then. So is the usual `source`.
-    """
-
-    __slots__ = ("_sent_ms", "_traded_ms")
-
-    _sent_ms: float | None
-    _traded_ms: float
-
-    if not TYPE_CHECKING:  # else every misspelt attribute would pass the type check
-
-        def __getattr__(self, name):
-            if name == "exchange_at":
-                value = None if self._sent_ms is None else _EPOCH + timedelta(milliseconds=self._sent_ms)
-            elif name == "source":
-                value = "live"
-            elif name == "traded_at":
-                value = _EPOCH + timedelta(milliseconds=self._traded_ms)
-            elif name == "_sent_ms":
-                value = None if self.exchange_at is None else self.exchange_at.timestamp() * 1000
-            else:
-                raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
-            object.__setattr__(self, name, value)
-            return value
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MarketEvent(_Sent):
-    """What every market event carries beside its own fields.
-
-    Attributes:
-        exchange_at: When the exchange says it was sent, or None where the frame names no time.
-        receipt: When it was read from the socket, and how the clocks stood.
-        raw: The whole frame as text; empty where it was fetched over REST.
-        source: `live` when it was pushed, `backfill` when it was fetched to fill a gap.
-    """
-
-    exchange_at: datetime | None = None
-    receipt: Receipt = field(default_factory=Receipt, hash=False, repr=False)
-    raw: str = field(default="", repr=False)
-    source: Source = "live"
-
-    @property
-    def received_ns(self) -> int:
-        """When it was read from the socket, in nanoseconds of Unix time on this machine's clock."""
-        return self.receipt.ns
-
-    @property
-    def received_at(self) -> datetime:
-        """When it was read from the socket, on this machine's clock."""
-        return _EPOCH + timedelta(microseconds=self.receipt.ns // 1000)
-
-    @property
-    def sent_s(self) -> float | None:
-        """When the exchange says it was sent, in seconds of Unix time; None without `exchange_at`."""
-        return None if self._sent_ms is None else self._sent_ms / 1000
-
-    @property
-    def age_s(self) -> float | None:
-        """How old it was when it came, in seconds; None without `exchange_at`, or while the clocks are not compared.
-
-        The exchange's clock is not ours; the difference, as far as the client knows it, is taken out.
-        """
-        sent_s, receipt = self.sent_s, self.receipt
-        if sent_s is None or receipt.ahead_s is None:
-            return None
-        return receipt.ns / 1e9 - receipt.ahead_s - sent_s
-
-    @property
-    def late(self) -> bool:
-        """Whether it came later than it should; False where the age is not known."""
-        age_s = self.age_s
-        return age_s is not None and age_s > self.receipt.late_after_s
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +198,7 @@ class Kline(MarketEvent):
     fault: Flaw | None = None
 
 
-Event = Ticker | Depth | Trade | Kline
+Event = Ticker | Depth | Trade | Kline | OrderUpdate | BalanceUpdate
 
 
 @dataclass(frozen=True, slots=True)

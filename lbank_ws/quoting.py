@@ -1,9 +1,14 @@
-"""How text from outside is quoted: on one line, cut, without IP addresses."""
+"""How text from outside is quoted: on one line, cut, without IP addresses, and without the secrets of this process.
+
+Whoever holds a secret that travels names it to `hide`, so that an answer which echoes it cannot bring it into an error
+or a log.
+"""
 
 from __future__ import annotations
 
 import re
 
+MASK = "***"
 QUOTED_CHARACTERS = 200  # how long a text from outside may be in an error
 _SEARCHED_CHARACTERS = 4096  # how much of it is searched for addresses, so that a huge frame costs no more
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), 0x7F)}
@@ -15,6 +20,24 @@ _ADDRESSES = re.compile(
     r"|(?<!\w)(?:[0-9a-fA-F]{0,4}:){4,7}[0-9a-fA-F]{0,4}(?![\w:])"
     r"|(?<!\w)(?:[0-9a-fA-F]{1,4}:){1,6}:(?:[0-9a-fA-F]{1,4}(?::[0-9a-fA-F]{1,4}){0,5})?(?![\w:])"
 )
+
+_SHORTEST_SECRET = 8  # what is shorter stands in every second text
+_MOST_SECRETS = 1000
+_secrets: dict[str, None] = {}  # entries come and go whole, so threads may share it
+
+
+def hide(secret: str) -> None:
+    """Mask a secret in everything that is quoted from now on; of very many the oldest are forgotten."""
+    if len(secret) < _SHORTEST_SECRET:
+        return
+    _secrets[secret] = None
+    while len(_secrets) > _MOST_SECRETS:
+        _secrets.pop(next(iter(_secrets)), None)
+
+
+def hidden() -> tuple[str, ...]:
+    """Give the secrets that `hide` was told."""
+    return tuple(_secrets)
 
 
 def without_addresses(text: str) -> str:
@@ -29,10 +52,13 @@ def without_addresses(text: str) -> str:
 def quoted(text: str) -> str:
     """Give the start of a text from outside, fit for one line of an error: ASCII, no addresses, no control characters.
 
-    A text that is fit already comes back unchanged.
+    What `hide` was told is masked in it. A text that is fit already comes back unchanged.
     """
-    # Masked before it is cut: half an address would not be recognised as one.
-    masked = without_addresses(text[:_SEARCHED_CHARACTERS])
+    # Masked before it is cut: half an address, or half a secret, would not be recognised as one.
+    start = text[:_SEARCHED_CHARACTERS]
+    for secret in hidden():
+        start = start.replace(secret, MASK)
+    masked = without_addresses(start)
     shown = masked.translate(_CONTROLS).encode("ascii", "backslashreplace").decode("ascii")
     if max(len(shown), len(text)) <= QUOTED_CHARACTERS:
         return shown

@@ -1,53 +1,25 @@
 """Addresses that the environment may override, and the rules for an address.
 
-Read here: `LBANK_WS_URL` and `LBANK_REST_URL`, from the environment or from a `.env` file in the working directory
-(or the file that `LBANK_ENV_FILE` names); the environment wins.
+Read here: `LBANK_WS_URL` and `LBANK_REST_URL`; where from is decided in `environment.py`.
 """
 
 from __future__ import annotations
 
-import os
+import ipaddress
 import re
-import stat
 from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit, urlunsplit
 
-from dotenv import dotenv_values
-
+from lbank_ws.environment import environment
 from lbank_ws.errors import UsageError
 from lbank_ws.quoting import quoted
 from lbank_ws.wire import DIALECTS, Dialect
 
 WS_URL = "LBANK_WS_URL"
 REST_URL = "LBANK_REST_URL"
-ENV_FILE = "LBANK_ENV_FILE"
 
+_ENCRYPTED = ("https", "wss")
 _UNPRINTABLE = re.compile(r"[\x00-\x20\x7f-\U0010ffff]")
-
-
-def environment() -> dict[str, str]:
-    """Give the environment's variables, and those of the `.env` file that it does not set.
-
-    Only `./.env` or the file named by `LBANK_ENV_FILE` is read, never one of a parent folder.
-
-    Raises:
-        UsageError: The named file cannot be read, or is no regular file.
-    """
-    named = os.environ.get(ENV_FILE)
-    path = named or ".env"
-    try:
-        is_regular = stat.S_ISREG(os.stat(path).st_mode)
-    except OSError as error:
-        if named:
-            raise UsageError(f"{ENV_FILE} names {named}, which cannot be read: {error.strerror}") from error
-        return dict(os.environ)
-    if not is_regular:
-        raise UsageError(f"{path} is not a regular file; write NAME=value lines into an ordinary file")
-    try:
-        from_file = dotenv_values(path, interpolate=False)
-    except (OSError, UnicodeError) as error:
-        raise UsageError(f"{path} cannot be read: {type(error).__name__}") from error
-    return {name: text for name, text in from_file.items() if text is not None} | dict(os.environ)
 
 
 def ws_url(dialect: Dialect, url: str | None = None, variables: Mapping[str, str] | None = None) -> str:
@@ -132,3 +104,31 @@ def checked_url(url: str, path: str, schemes: tuple[str, ...], name: str) -> str
     if parts.username is not None or parts.password is not None:
         raise UsageError(f"{name} holds a user name or a password; keep credentials out of addresses")
     return urlunsplit(parts._replace(path=path)) if parts.path in ("", "/") and path else url
+
+
+def checked_for_credentials(url: str, name: str) -> str:
+    """Give an address, unchanged, over which keys and signatures may travel.
+
+    Nothing in the environment changes the rule: encrypted, or to this machine itself.
+
+    Raises:
+        UsageError: It is neither.
+    """
+    parts = urlsplit(url)
+    if parts.scheme in _ENCRYPTED or is_loopback(parts.hostname or ""):
+        return url
+    secure = {"http": "https", "ws": "wss"}.get(parts.scheme, parts.scheme)
+    raise UsageError(
+        f"{name} is {quoted(url)!r}: keys and signatures leave this machine over {secure}:// alone; "
+        "unencrypted is for an exchange on 127.0.0.1, such as `lbank-ws sandbox`"
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host is this machine itself, by its name or address; no name is looked up."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -10,7 +10,6 @@ from lbank_ws.callbacks import Callbacks
 from lbank_ws.channels import Topic, topic
 from lbank_ws.errors import NoEvent, SubscriptionRefused, UsageError
 from lbank_ws.events import Event
-from lbank_ws.feed.fetching import Fetching
 from lbank_ws.feed.pool import Pool
 from lbank_ws.feed.subscriptions import Subscribed, Wanted
 
@@ -84,8 +83,6 @@ class Subscription:
 
 class Subscribing(Callbacks):
     """The subscriptions of a client."""
-
-    _fetching: Fetching
 
     def subscribe(
         self, channel: str, pair: str, *, levels: int | None = None, interval: str | None = None

@@ -287,7 +287,7 @@ class Model:
 
 @given(
     limit=st.integers(1, 6),
-    policies=st.fixed_dictionaries({channel: st.sampled_from(Policy) for channel in Channel}),
+    policies=st.fixed_dictionaries({channel: st.sampled_from(Policy) for channel in Channel if not channel.is_private}),
     letters=st.lists(st.sampled_from([*TOPICS, STATUS, FAULT, "-", "-", "-"]), max_size=80),
 )
 def test_whatever_comes_is_handed_out_or_counted(limit: int, policies: dict[Channel, Policy], letters: list[str]):
@@ -346,7 +346,8 @@ def span(content: Any) -> Span:
 
 def test_policies_of_a_caller_are_laid_over_the_usual():
     """Texts and members alike, and nothing changes the usual."""
-    usual = {"ticker": "merge", "depth": "merge", "trade": "keep", "kline": "keep"}
+    kept = dict.fromkeys(("trade", "kline", "order", "balance"), "keep")
+    usual = {"ticker": "merge", "depth": "merge", **kept}
 
     assert checked_policies(None) == checked_policies({}) == usual
     assert checked_policies({"ticker": "keep", "kline": Policy.MERGE}) == {**usual, "ticker": "keep", "kline": "merge"}
@@ -358,9 +359,10 @@ def test_policies_of_a_caller_are_laid_over_the_usual():
 @pytest.mark.parametrize(
     ("policies", "told"),
     [
-        ({"tikcer": "keep"}, "there is no channel 'tikcer'; write one of: ticker, depth, trade, kline"),
+        ({"tikcer": "keep"}, "there is no channel 'tikcer'; write one of: ticker, depth, trade, kline, order, balance"),
         ({"ticker": "drop"}, "there is no policy 'drop' for ticker; write one of: merge, keep"),
         ({Channel.TRADE: None}, "there is no policy None for trade; write one of: merge, keep"),
+        ({"order": "merge"}, "the newest order is not the only one that counts: order can only be kept"),
         ("keep", "policies is a dict such as {'ticker': 'keep'}, not 'keep'"),
         ([("ticker", "keep")], "policies is a dict such as {'ticker': 'keep'}, not [('ticker', 'keep')]"),
     ],

@@ -151,3 +151,12 @@ def test_option_of_another_channel_is_refused(channel: str, more: dict[str, Any]
         topic(channel, "btc_usdt", **more)
 
     assert caught.value.sentence() == problem
+
+
+@pytest.mark.parametrize("channel", ["order", "balance"])
+def test_an_account_is_one_topic_for_all_pairs(channel: str):
+    """One subscription brings every order; a second one for a pair would bring some twice."""
+    assert topic(channel, "all") == Topic(Channel(channel), "all")
+
+    with pytest.raises(UsageError, match=rf"{channel} comes for all pairs at once: write 'all', not 'btc_usdt'"):
+        topic(channel, "btc_usdt")

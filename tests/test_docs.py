@@ -15,7 +15,7 @@ from types import ModuleType
 
 import pytest
 
-from lbank_ws import errors, events
+from lbank_ws import errors, events, trading_errors
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "lbank_ws"
@@ -24,9 +24,14 @@ PAGES = [*sorted(ROOT.glob("*.md")), *sorted(DOCS.rglob("*.md"))]
 WIRE = DOCS / "reference" / "wire.md"
 
 ERROR_CLASSES = [
-    known for known in vars(errors).values() if isinstance(known, type) and issubclass(known, errors.LBankError)
+    known
+    for known in {**vars(errors), **vars(trading_errors)}.values()
+    if isinstance(known, type) and issubclass(known, errors.LBankError)
 ]
-EVENT_CLASSES = [events.Ticker, events.Depth, events.Level, events.Trade, events.Kline, events.Status, events.Gap]
+EVENT_CLASSES = [
+    *(events.Ticker, events.Depth, events.Level, events.Trade, events.Kline, events.Status, events.Gap),
+    *(events.OrderUpdate, events.BalanceUpdate, events.Fill),
+]
 
 
 def draw_states() -> ModuleType:
@@ -138,10 +143,10 @@ def test_every_field_of_an_event_is_explained_and_no_other(event):
     """A field that is not told is not found; one that is told must be there."""
     page = read("reference/events.md")
     told = firsts(section(page, event.__name__))
-    shared = firsts(section(page, "Every market event"))
-    is_market = issubclass(event, events.MarketEvent)
+    shared = firsts(section(page, "Every event of the exchange"))
+    is_pushed = issubclass(event, events.PushedEvent)
 
-    assert fields_of(event) == (told | shared if is_market else told)
+    assert fields_of(event) == (told | shared if is_pushed else told)
 
 
 # Rooms.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from lbank_ws.sandbox import Sandbox
 from tests.waiting import our_threads, wait_until
 
 CANARY = "canary0123456789"
+KEY, SECRET = "00000000-1111-2222-3333-444444444444", "A" * 32
 
 
 def doctor(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -167,6 +169,27 @@ def test_no_secret_is_shown(form):
     assert CANARY not in done.stdout + done.stderr
     assert "LBANK_API_KEY" in done.stdout
     assert "proxy.example:3128" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("secret", "can_trade", "words", "code"),
+    [
+        (SECRET, True, "orders: an order on btc_usdt would be taken", Exit.DONE),
+        (SECRET, False, "places no orders|place no orders through its API", Exit.DONE),
+        ("B" * 32, True, "check LBANK_API_SECRET", Exit.NO_PERMISSION),
+    ],
+)
+def test_credentials_are_tried_and_10008_is_explained(secret, can_trade, words, code):
+    """Most people who see 10008 look for a mistake of their own; there is none."""
+    with Sandbox() as box:
+        box.add_account(KEY, SECRET, balances={"usdt": "10000"}, can_trade=can_trade)
+        done = doctor(LBANK_WS_URL=box.url, LBANK_REST_URL=box.rest_url, LBANK_API_KEY=KEY, LBANK_API_SECRET=secret)
+        orders = box.account(KEY).orders
+
+    assert done.returncode == code
+    assert re.search(words, done.stdout)
+    assert not orders
+    assert not {KEY, SECRET, secret} & set(re.findall(r"[\w-]+", done.stdout + done.stderr))
 
 
 @pytest.mark.parametrize(

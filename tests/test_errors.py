@@ -16,6 +16,7 @@ from lbank_ws.errors import (
     EventsDropped,
     GaveUp,
     LBankError,
+    LoginRefused,
     MissingExtra,
     NoEvent,
     RecordingBusy,
@@ -49,6 +50,7 @@ ERRORS: list[LBankError] = [
     Refused(10008, "currency pair nonsupport"),
     SubscriptionRefused("ticker/a_b", None, "Invalid order pairs:[a_b],remoteIp is: [203.0.113.77]"),
     SubscriptionRefused("ticker/usdt_btc", None, "Invalid order pairs:[usdt_btc]", "did you mean btc_usdt?"),
+    LoginRefused(10007, NASTY),
     ConnectionLost(Cause.REFUSED, "503 Service Unavailable", retry_after_s=30.0),
     ConnectionLost(Cause.CLOSED, quoted(NASTY)),
     Stale("btc_usdt", Flaw.NOTHING_YET, None),
@@ -89,6 +91,11 @@ IDS = [f"{type(error).__name__}-{number}" for number, error in enumerate(ERRORS)
         (
             SubscriptionRefused("ticker/usdt_btc", None, "Invalid order pairs:[usdt_btc]", "did you mean btc_usdt?"),
             "the exchange refused ticker/usdt_btc (code None): Invalid order pairs:[usdt_btc]; did you mean btc_usdt?",
+        ),
+        (
+            LoginRefused(10007, "Invalid signature"),
+            "the exchange refused the log-in (code 10007): Invalid signature; check the API key and its secret, to "
+            "which IP address the key is bound, and this computer's clock",
         ),
         (ConnectionLost(Cause.REFUSED, "503 Service Unavailable"), "refused: 503 Service Unavailable"),
         (Stale("btc_usdt", Flaw.NOTHING_YET, None), "there is no good state of btc_usdt so far: nothing yet"),

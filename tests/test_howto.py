@@ -13,6 +13,8 @@ FOLDER = ROOT / "docs" / "howto"
 TESTING = FOLDER / "testing-your-bot.md"
 HEALTH = FOLDER / "health.md"
 GAPS = FOLDER / "gaps.md"
+ACCOUNT = FOLDER / "account-streams.md"
+PRIVATE = FOLDER / "private.md"
 
 
 def saved(page: Path, shell: Shell) -> None:
@@ -85,7 +87,33 @@ def test_what_is_fetched_is_told_as_printed(tmp_path, section):
         assert Shape(output.text).came(run.text), run.text
 
 
-@pytest.mark.parametrize("page", [TESTING, HEALTH, GAPS], ids=lambda page: page.name)
+@pytest.mark.slow
+def test_what_happened_to_an_account_is_told_as_printed(tmp_path):
+    """As above."""
+    shell = Shell(tmp_path)
+    program, output = (block for block in blocks(ACCOUNT) if block.section == "A drop")
+    shell.save(program.more, program.text)
+
+    with shell.running(f"python {program.more} 2> log.txt") as run:
+        assert run.code(40) == 0, (shell.folder / "log.txt").read_text()
+        assert Shape(output.text).came(run.text), run.text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("section", ["On paper", "What is lost on the way"])
+def test_what_becomes_of_orders_is_told_as_printed(tmp_path, section):
+    """As above."""
+    shell = Shell(tmp_path)
+    program, output = (block for block in blocks(PRIVATE) if block.section == section)
+    shell.save(program.more, program.text)
+
+    with shell.running(f"python {program.more} 2> log.txt") as run:
+        assert run.code(40) == 0, (shell.folder / "log.txt").read_text()
+        assert Shape(output.text).strangers(run.text) == [], run.text
+        assert Shape(output.text).came(run.text), run.text
+
+
+@pytest.mark.parametrize("page", [TESTING, HEALTH, GAPS, ACCOUNT, PRIVATE], ids=lambda page: page.name)
 def test_every_block_of_python_is_a_file_that_is_run(page):
     """A block that nobody runs is wrong one day."""
     assert all(block.word == "file" for block in blocks(page) if block.language == "python")

@@ -15,7 +15,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "lbank_ws"
 
-VOCABULARY = ("quoting", "causes", "errors", "channels", "events")
+VOCABULARY = ("trading_errors", "quoting", "causes", "errors", "channels", "pushed", "account_events", "events")
 DECIDING = (
     "feed.states",
     "feed.subscriptions",
@@ -29,16 +29,21 @@ DECIDING = (
     "feed.backfill",
     "feed.bar_fill",
     "feed.backlog",
+    "feed.balance_fill",
     "feed.bars",
     "feed.gaps",
+    "feed.gate",
     "feed.incoming",
     "feed.listing",
     "feed.merging",
     "feed.offset",
+    "feed.order_fill",
     "feed.outgoing",
     "feed.placement",
     "feed.questions",
     "feed.reaction",
+    "feed.state_fill",
+    "feed.submissions",
     "feed.trade_fill",
     "feed.vigil",
 )
@@ -46,7 +51,7 @@ DECIDING = (
 # Names are those inside lbank_ws; a name stands for everything below it. The row with the longest name counts.
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "": (
-        *(*VOCABULARY, "version", "client", "knowing", "subscribing", "signer"),
+        *(*VOCABULARY, "version", "client", "dealing", "knowing", "subscribing", "signer"),
         *("feed.backlog", "feed.subscriptions", "trading", "collect", "playback"),
     ),
     "__main__": ("cli",),
@@ -54,25 +59,38 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "quoting": (),
     "causes": (),
     "errors": ("quoting", "causes"),
+    "trading_errors": ("errors", "events", "quoting"),
+    "environment": ("errors", "quoting"),
     "channels": ("quoting", "errors"),
-    "events": ("causes", "errors", "channels"),
+    "pushed": (),
+    "account_events": ("channels", "pushed"),
+    "events": ("causes", "errors", "channels", "pushed", "account_events"),
     "reach": ("errors",),
-    "signer": ("errors", "quoting"),
+    "signer": ("errors", "quoting", "environment"),
     # Without an address of the caller's the dialect's own counts, and its path.
-    "settings": ("errors", "quoting", "wire"),
+    "settings": ("errors", "quoting", "environment", "wire"),
     "wire": (*VOCABULARY, "signer", "wire"),
     "feed": (*VOCABULARY, "version", "reach", "wire", "feed"),
     # What fetches; what is fetched is decided in feed.backfill.
-    "feed.sources": (*VOCABULARY, "feed", "trading.rest"),
+    **dict.fromkeys(("feed.sources", "feed.calls"), (*VOCABULARY, "feed", "trading.rest")),
     # A Moment is a pair of numbers; the clocks themselves stay out of reach.
     **dict.fromkeys(DECIDING, (*VOCABULARY, "wire", *DECIDING, "feed.clock.Moment")),
     "trading": (*VOCABULARY, "reach", "signer", "settings", "wire", "trading"),
-    "trading.paper": (*VOCABULARY, "signer", "settings", "wire", "trading", "sandbox.matching"),
+    **dict.fromkeys(
+        ("trading.paper", "trading.paper_desk"),
+        (
+            *VOCABULARY,
+            "wire",
+            "trading",
+            *(f"sandbox.{each}" for each in ("matching", "accounts", "orders", "listings")),
+        ),
+    ),
+    "dealing": (*VOCABULARY, "wire", "feed", "trading", "knowing"),
     "callbacks": (*VOCABULARY, "feed"),
     "options": ("errors",),
     "subscribing": (*VOCABULARY, "feed", "callbacks"),
     "knowing": (*VOCABULARY, "feed", "subscribing"),
-    "client": (*VOCABULARY, "version", "signer", "settings", "options", "wire", "feed", "trading", "knowing"),
+    "client": (*VOCABULARY, "version", "signer", "settings", "options", "wire", "feed", "trading", "dealing"),
     "playback": (*VOCABULARY, "client", "feed", "sandbox.recording"),
     "collect": (*VOCABULARY, "version", "client", "collect"),
     "cli": ("",),
@@ -84,8 +102,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 IMPORTED_ONLY_IN = {
     "websocket": ("feed.connection", "feed.fastread"),
     "random": ("feed.backoff", "sandbox"),
-    "requests": ("trading.rest", "trading.transport"),
-    "urllib3": ("trading.rest", "trading.transport"),
+    "requests": ("trading.calling", "trading.transport"),
+    "urllib3": ("trading.calling", "trading.transport"),
 }
 # The deciding half of feed/ has time as an argument, and no socket and no thread.
 NOT_IN_DECIDING = (
@@ -98,9 +116,9 @@ NAMED_ONLY_IN = {
         *("feed.line", "feed.dispatch", "feed.caretaker", "feed.fetching", "feed.recorder", "sandbox.loop_thread"),
         "cli.checkup",
     ),
-    "environ": ("signer", "settings", "cli"),
-    "environb": ("signer", "settings", "cli"),
-    "getenv": ("signer", "settings", "cli"),
+    "environ": ("environment", "cli"),
+    "environb": ("environment", "cli"),
+    "getenv": ("environment", "cli"),
     "print": ("cli", "__main__"),
     "sys.exit": ("cli", "__main__"),
     "basicConfig": ("cli", "__main__"),

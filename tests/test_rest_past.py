@@ -324,7 +324,7 @@ class TestOftenEnough:
 
     def test_call_waits_for_its_turn(self, monkeypatch: pytest.MonkeyPatch):
         """The exchange bans who asks too often."""
-        monkeypatch.setattr("lbank_ws.trading.rest.Pacing", lambda: Pacing(3, -0.3))  # with its margin 0.2 s
+        monkeypatch.setattr("lbank_ws.trading.calling.Pacing", lambda: Pacing(3, -0.3))  # with its margin 0.2 s
         with RawServer(Answers(answer([ROW]))) as server:
             rest = Rest(f"http://127.0.0.1:{server.port}")
             began_s = time.monotonic()

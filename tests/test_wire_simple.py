@@ -208,7 +208,7 @@ def test_broken_push_is_an_error_that_says_what_came(frame: dict[str, Any], prob
         {"ch": "market.btcusdt.kline", "tick": {}},
         {"ch": ["market.btcusdt.ticker"], "tick": {"close": 1}},
         {"ch": None},
-        {"op": "auth", "success": True},
+        {"op": "cancel", "success": True},
         {"status": "fine"},
         {},
     ],

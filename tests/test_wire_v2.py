@@ -19,7 +19,6 @@ from tests.samples import Sample, described, moment, sample, samples, topic_name
 NOW_NS = 1_790_000_000_123_456_789
 
 RECEIVED = [one for one in samples("v2") if one.direction == "in" and one.means]
-PRIVATE = [one for one in samples("v2") if one.direction == "in" and not one.means]
 SENT = [one for one in samples("v2") if one.direction == "out" and one.means and one.means["call"] != "pong"]
 PONGS = [one for one in samples("v2") if one.direction == "out" and one.means and one.means["call"] == "pong"]
 
@@ -93,15 +92,6 @@ def test_sample_means_what_the_protocol_says(seen: Sample):
         if isinstance(message, Denial):
             assert message == Denial(expected.pop("reason"), pairs=tuple(expected.pop("pairs")))
         assert expected == {}
-
-
-@pytest.mark.parametrize("seen", PRIVATE, ids=str)
-def test_private_push_is_passed_over(seen: Sample):
-    """Until orders are read from the socket, a private push must not look like a broken frame."""
-    message = read(seen.frame)
-
-    assert isinstance(message, Ignored)
-    assert json.loads(seen.frame)["type"] in message.why
 
 
 @pytest.mark.parametrize("seen", SENT, ids=str)

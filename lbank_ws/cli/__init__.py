@@ -21,6 +21,7 @@ _EPILOG = """examples:
   lbank-ws watch btc_usdt eth_usdt               live prices until Ctrl-C
   lbank-ws book btc_usdt                         its order book
   lbank-ws demo                                  a minute's tour: prices, a drop, the recovery
+  lbank-ws orders place btc_usdt buy --value 100 buy on paper, at the live book
   lbank-ws doctor                                what works on this machine, and what does not
 """
 
@@ -52,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parser_of_all() -> Parser:
     """Give the parser of the whole command line."""
-    parser = Parser(prog="lbank-ws", description="LBank market data on the command line.", epilog=_EPILOG)
+    parser = Parser(prog="lbank-ws", description="LBank market data and orders on the command line.", epilog=_EPILOG)
     parser.add_argument("--version", action="version", version=f"lbank-ws {VERSION}")
     verbs = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, dest="verb", parser_class=Parser)
     for verb in modules():

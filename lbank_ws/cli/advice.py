@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lbank_ws.cli.exits import Exit
+from lbank_ws.cli.keys import Keys
 from lbank_ws.cli.probing import Probe
 
 CLOCK_S = 1.0  # the exchange refuses signed calls from so far in its future, and ages mislead
@@ -26,12 +27,13 @@ _STEPS = {
 }
 
 
-def advice(lines: Sequence[Probe], ahead_s: float | None) -> tuple[str, Exit]:
+def advice(lines: Sequence[Probe], ahead_s: float | None, keys: Keys | None = None) -> tuple[str, Exit]:
     """Give what to do, in one sentence, and the exit code: 0 when data comes over at least one line.
 
     Args:
         lines: What was tried.
         ahead_s: By how much this computer's clock is ahead of the exchange's; None where that is not known.
+        keys: What is known of the credentials.
     """
     well = [line for line in lines if line.is_well]
     if not well:
@@ -42,6 +44,11 @@ def advice(lines: Sequence[Probe], ahead_s: float | None) -> tuple[str, Exit]:
             f"Data comes, but this computer's clock is {abs(ahead_s):.1f} s {way} the exchange's: let it set its clock "
             "by the network, or signed calls are refused.",
             Exit.DONE,
+        )
+    if keys is not None and keys.problem:
+        return (
+            f"Data comes, but the credentials cannot be used: {keys.problem.rpartition('; ')[2]}.",
+            Exit.NO_PERMISSION,
         )
     if len(well) < len(lines):
         kind = f'dialect="{well[0].dialect}"'

@@ -15,6 +15,7 @@ from functools import partial
 from importlib import metadata
 from urllib.parse import urlsplit
 
+from lbank_ws.cli.keys import Keys, examine_keys, named
 from lbank_ws.cli.probing import Probe, Step, probe_line, probe_rest
 from lbank_ws.version import VERSION
 
@@ -31,7 +32,6 @@ EXTRAS = {
     "python-socks": "proxy",
 }
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
-_CREDENTIALS = ("LBANK_API_KEY", "LBANK_API_SECRET", "LBANK_API_SECRET_FILE")
 
 
 @dataclass
@@ -41,7 +41,7 @@ class Checkup:
     Attributes:
         versions: Of this package, Python, the system, and of packages; None where one is not installed.
         proxies: Which proxy variables are set, and to which host; never a password.
-        credentials: Which variables of credentials are set; never to what.
+        keys: Which variables of credentials are set, never to what; and what they can do.
         lines: Every address of a line that was tried.
         rest: Every address of the REST interface.
         ahead_s: By how much this computer's clock is ahead of the exchange's; None where that is not known.
@@ -50,7 +50,7 @@ class Checkup:
 
     versions: dict[str, str | None] = field(default_factory=dict)
     proxies: dict[str, str] = field(default_factory=dict)
-    credentials: list[str] = field(default_factory=list)
+    keys: Keys = field(default_factory=Keys)
     lines: list[Probe] = field(default_factory=list)
     rest: list[Probe] = field(default_factory=list)
     ahead_s: float | None = None
@@ -68,6 +68,7 @@ def examine(
     variables: Mapping[str, str],
     *,
     pair: str,
+    ask_of_keys: bool = True,
     within_s: float = WITHIN_S,
 ) -> Checkup:
     """Try everything, and give what was found within the time.
@@ -77,13 +78,17 @@ def examine(
         rest_urls: Those of the REST interface.
         variables: The environment.
         pair: Whose book is waited for.
+        ask_of_keys: The exchange is asked what the credentials can do; a practice exchange does not know them.
         within_s: How long it may take in all.
     """
-    found = Checkup(versions(), proxies(variables), [name for name in _CREDENTIALS if variables.get(name)])
+    found = Checkup(versions(), proxies(variables), named(variables))
     found.lines = [Probe(url, dialect) for url, dialect in addresses]
     found.rest = [Probe(url, "rest") for url in rest_urls]
     tasks: list[Callable[[], None]] = [partial(probe_line, probe, pair) for probe in found.lines]
     tasks += [partial(probe_rest, probe, found.clock) for probe in found.rest]
+    if found.keys.names:
+        rest_url = rest_urls[0] if rest_urls and ask_of_keys else None
+        tasks.append(partial(examine_keys, found.keys, variables, rest_url, pair))
     threads = [
         threading.Thread(target=task, name=f"lbank-ws-doctor-{number}", daemon=True)
         for number, task in enumerate(tasks, 1)

@@ -14,6 +14,7 @@ from lbank_ws.cli.exits import Exit
 
 if TYPE_CHECKING:
     from lbank_ws.cli.checkup import Checkup
+    from lbank_ws.cli.keys import Keys
     from lbank_ws.cli.probing import Probe
 
 _STEPS = ("dns", "tcp", "tls", "upgrade", "push")
@@ -22,8 +23,10 @@ _EPILOG = """examples:
   lbank-ws doctor --sandbox    the practice exchange, without a network
   lbank-ws doctor --json       for a bug report
 
-It tries every host in both dialects at once and takes 15 s at most. It prints no key, no secret and no IP address. It
-ends with one sentence of advice; the exit code is 0 when data comes over at least one host, 69 when none does.
+It tries every host in both dialects at once and takes 15 s at most. It prints no key, no secret and no IP address.
+Where credentials are set, it reads the account and lets an order be checked, which places none. It ends with one
+sentence of advice. The exit code is 0 when data comes over at least one host, 69 when none does, and 77 when data comes
+and the exchange does not take the credentials.
 """
 
 
@@ -45,10 +48,10 @@ def add_command(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> a
 
 def run(args: argparse.Namespace) -> int:
     """Carry out the command."""
-    from lbank_ws import settings
     from lbank_ws.channels import checked_pair
     from lbank_ws.cli import checkup
     from lbank_ws.cli.advice import advice
+    from lbank_ws.environment import environment
 
     checked_pair(args.pair)
     with ExitStack() as stack:
@@ -56,8 +59,8 @@ def run(args: argparse.Namespace) -> int:
         addresses, rest_urls = _addresses(named)
         if not args.json:
             print(f"trying {len(addresses)} addresses, {checkup.WITHIN_S:g} s at most", file=sys.stderr, flush=True)
-        found = checkup.examine(addresses, rest_urls, settings.environment(), pair=args.pair)
-        sentence, code = advice(found.lines, found.ahead_s)
+        found = checkup.examine(addresses, rest_urls, environment(), pair=args.pair, ask_of_keys=not args.sandbox)
+        sentence, code = advice(found.lines, found.ahead_s, found.keys)
         print(_as_json(found, sentence, code) if args.json else "\n".join(_as_text(found, sentence)))
         return code
 
@@ -87,7 +90,7 @@ def _as_json(found: Checkup, sentence: str, code: Exit) -> str:
         {
             "versions": found.versions,
             "proxies": found.proxies,
-            "credentials": found.credentials,
+            "credentials": asdict(found.keys),
             "lines": [told(probe) for probe in found.lines],
             "rest": [told(probe) for probe in found.rest],
             "clock": None if found.ahead_s is None else {"ahead_s": found.ahead_s, "exact_s": found.exact_s},
@@ -107,7 +110,7 @@ def _as_text(found: Checkup, sentence: str) -> list[str]:
         ", ".join(f"{name} {version}" for name, version in there.items()),
         *([f"not installed: {', '.join(missing)}"] if missing else []),
         f"proxies of the environment: {', '.join(proxies) + '; not used, proxy= names one' if proxies else 'none'}",
-        f"credentials: {', '.join(found.credentials) or 'none, and none are needed for prices'}",
+        *_keys(found.keys),
         "",
         *_table(found.lines),
         "",
@@ -129,6 +132,13 @@ def _table(lines: list[Probe]) -> list[str]:
         if line.problem is not None:
             rows.append(f"  {line.problem.name}: {line.problem.problem}")
     return rows
+
+
+def _keys(keys: Keys) -> list[str]:
+    if not keys.names:
+        return ["credentials: none, and none are needed for prices"]
+    known = {"sign": keys.signs, "read": keys.reads, "orders": keys.trades, "problem": keys.problem}
+    return [f"credentials: {', '.join(keys.names)}", *(f"  {name}: {words}" for name, words in known.items() if words)]
 
 
 def _rest(probe: Probe) -> list[str]:

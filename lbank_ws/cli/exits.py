@@ -6,7 +6,8 @@ import signal
 from enum import IntEnum
 from types import FrameType, TracebackType
 
-from lbank_ws.errors import GaveUp, LBankError, RecordingBusy, RecordingFailed, Refused
+from lbank_ws.errors import GaveUp, LBankError, LoginRefused, RecordingBusy, RecordingFailed, Refused, RestFailed, Stale
+from lbank_ws.trading_errors import CredentialsRefused, JournalBusy, JournalFailed, OrdersStillOpen, OrderUnknown
 
 
 class Exit(IntEnum):
@@ -17,7 +18,9 @@ class Exit(IntEnum):
     NO_DATA = 69  # nothing came: no line, or everything was refused
     CANNOT_CREATE = 73  # the file to write could not be opened
     CANNOT_WRITE = 74  # the disk took no more
-    BUSY = 75  # another process writes the file
+    BUSY = 75  # another process writes the file, or has the account
+    NOT_KNOWN = 76  # an order left, or was to be cancelled, and nobody knows what became of it
+    NO_PERMISSION = 77  # the exchange does not take the credentials
     INTERRUPTED = 130  # Ctrl-C
     TERMINATED = 143  # SIGTERM
 
@@ -29,9 +32,15 @@ def code_of(error: LBankError) -> Exit:
     """Give the exit code for an error that ended a command."""
     if isinstance(error, RecordingFailed):
         return Exit.CANNOT_WRITE if error.has_begun else Exit.CANNOT_CREATE
-    if isinstance(error, RecordingBusy):
+    if isinstance(error, RecordingBusy | JournalBusy):
         return Exit.BUSY
-    return Exit.NO_DATA if isinstance(error, GaveUp | Refused) else Exit.USAGE
+    if isinstance(error, JournalFailed):
+        return Exit.CANNOT_WRITE
+    if isinstance(error, OrderUnknown | OrdersStillOpen):
+        return Exit.NOT_KNOWN
+    if isinstance(error, CredentialsRefused | LoginRefused):
+        return Exit.NO_PERMISSION
+    return Exit.NO_DATA if isinstance(error, GaveUp | Refused | RestFailed | Stale) else Exit.USAGE
 
 
 _CODES = {signal.SIGINT: Exit.INTERRUPTED, signal.SIGTERM: Exit.TERMINATED}

@@ -18,6 +18,9 @@ NAMES = (
     "record",
     "replay",
     "sandbox",
+    "orders",
+    "balance",
+    "sign",
     "doctor",
     "completion",
 )

@@ -64,8 +64,11 @@ class Fetch(NamedTuple):
         topic: Of which subscription.
         by: A one-shot request over the line of the subscription, or a call over REST.
         size: How many rows at most.
-        start_at: Bars from here on; trades after this moment, the newest ones when it is None.
-        end_at: Bars up to here; None on trades.
+        start_at: Bars from here on; trades after this moment, the newest ones when it is None; orders that have ended
+            since, the open ones when it is None.
+        end_at: Bars up to here; None on all else.
+        pair: Whose orders; balances where it is empty.
+        order_id: One of them alone.
     """
 
     number: int
@@ -74,6 +77,8 @@ class Fetch(NamedTuple):
     size: int
     start_at: datetime | None = None
     end_at: datetime | None = None
+    pair: str = ""
+    order_id: str = ""
 
 
 class Outcome(NamedTuple):

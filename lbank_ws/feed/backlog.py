@@ -31,12 +31,15 @@ class Policy(str, Enum):
         return str(self.value)
 
 
-# A ticker and a book are whole states: the newest says all. Trades and bars are each news of their own.
+# A ticker and a book are whole states: the newest says all. All else is news of its own: of orders and balances the
+# newest would stand for another order, another asset.
 POLICIES: Mapping[Channel, Policy] = {
     Channel.TICKER: Policy.MERGE,
     Channel.DEPTH: Policy.MERGE,
     Channel.TRADE: Policy.KEEP,
     Channel.KLINE: Policy.KEEP,
+    Channel.ORDER: Policy.KEEP,
+    Channel.BALANCE: Policy.KEEP,
 }
 
 
@@ -56,6 +59,8 @@ def checked_policies(policies: Mapping[str, str] | Mapping[Channel, str] | None)
         except ValueError:
             names = ", ".join(str(each) for each in Policy)
             raise UsageError(f"there is no policy {policy!r} for {channel}; write one of: {names}") from None
+        if channel.is_private and known[channel] is Policy.MERGE:
+            raise UsageError(f"the newest {channel} is not the only one that counts: {channel} can only be kept")
     return known
 
 
@@ -107,8 +112,9 @@ class Backlog:
     """The queue between lines and callbacks. Used under the lock of whoever owns it.
 
     What it holds is bounded by `limit` and by the number of topics, whatever comes: an event finds room below `limit`,
-    a status below twice of it. The events of a topic come out in the order in which they were put, and where some are
-    missing a `Gap` says so: before the next one of that topic, or as the last, when nothing else waits.
+    a status, an order and a balance below twice of it. The events of a topic come out in the order in which they were
+    put, and where some are missing a `Gap` says so: before the next one of that topic, or as the last, when nothing
+    else waits.
 
     Args:
         limit: How many events may wait.
@@ -150,7 +156,9 @@ class Backlog:
             if newest is not None and (newest.is_good is is_good or newest.older is not None):
                 self._replace(newest, event, is_good)
                 return
-        if len(self._queue) - self._calls >= self._limit:
+        # What belongs to an account is rare and matters, and a flood of trades must not cost it.
+        limit = 2 * self._limit if topic.channel.is_private else self._limit
+        if len(self._queue) - self._calls >= limit:
             self._drop(topic, event)
             return
         item = _Item(topic, event, self._holes.pop(topic, None) if self._holes else None, is_good)

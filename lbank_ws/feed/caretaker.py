@@ -1,4 +1,4 @@
-"""Looks after what no line can see alone: the exchange's clock, its list of pairs, a computer that slept.
+"""Looks after what no line can see alone: the exchange's clock, its list of pairs, a computer that slept, a key.
 
 Decided here: how often. One thread a client, `lbank-ws-caretaker`; it never touches a socket of a line.
 """
@@ -39,6 +39,16 @@ class Tells(Protocol):
         """Close the connection."""
 
 
+class Errands(Protocol):
+    """What else is to be looked after; `trading.link.Link` is the real one."""
+
+    def errand(self, now_s: float, wall_s: float) -> None:
+        """Do what is due; may wait for a call, and must not raise."""
+
+    def close(self) -> None:
+        """End it; may wait for a call, and must not raise."""
+
+
 class Caretaker:
     """Runs on a thread of its own. `start` may be called once, the other methods from any thread.
 
@@ -48,16 +58,24 @@ class Caretaker:
         clock: Tells time and waits.
         look: Lets every line look at the clocks.
         rest: Answers, or None where the REST interface is not known.
+        errands: What is looked at as often as the clocks, or None.
     """
 
     def __init__(
-        self, offset: Offset, listing: Listing, clock: Clock, look: Callable[[], None], rest: Tells | None
+        self,
+        offset: Offset,
+        listing: Listing,
+        clock: Clock,
+        look: Callable[[], None],
+        rest: Tells | None,
+        errands: Errands | None = None,
     ) -> None:
         self._offset = offset
         self._listing = listing
         self._clock = clock
         self._look = look
         self._rest = rest
+        self._errands = errands
         self._waker = Waker()
         self._is_stopping = False
         self._jumps = 0
@@ -70,6 +88,10 @@ class Caretaker:
         """Begin."""
         self._waker.open()
         self._thread.start()
+
+    def wake(self) -> None:
+        """Let it look at everything now."""
+        self._waker.wake()
 
     def stop(self) -> None:
         """Ask it to end; returns at once."""
@@ -96,11 +118,15 @@ class Caretaker:
                 if self._rest is not None and now.s >= self._measure_at_s:
                     self._measure_at_s = now.s + (MEASURE_EVERY_S if self._ask(self._rest) else TRY_AGAIN_S)
                     continue
+                if self._errands is not None:
+                    self._errands.errand(now.s, now.ns / 1e9)
                 self._clock.wait([self._waker], [], LOOK_EVERY_S)
                 self._waker.calm()
         except Exception:  # a mistake of ours costs the comparison of clocks, and not the feed
             log.exception("the caretaker ended by a mistake of lbank_ws; please report it")
         finally:
+            if self._errands is not None:
+                self._errands.close()
             if self._rest is not None:
                 self._rest.close()
             self._waker.close()

@@ -1,8 +1,9 @@
 """Stands between the lines and the callbacks: tells of holes, and fetches what can still be had of them.
 
 Decided here: nothing but when which part is asked. When a hole is one is decided in `gaps.py`, how it is filled in
-`trade_fill.py` and `bar_fill.py`. One thread a client, `lbank-ws-fetch`, makes the calls over REST, and no line waits
-for one. What is asked over a line comes back with what the line brings.
+`trade_fill.py` and `bar_fill.py`, for an account in `order_fill.py` and `balance_fill.py`. One thread a client,
+`lbank-ws-fetch`, makes the calls over REST, and no line waits for one. What is asked over a line comes back with what
+the line brings.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import logging
 import math
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from lbank_ws.causes import GapCause
 from lbank_ws.channels import Topic
@@ -21,9 +22,11 @@ from lbank_ws.feed.asking import Fetch, Fill, Step
 from lbank_ws.feed.backfill import fill_for
 from lbank_ws.feed.clock import Clock, Moment, Waker
 from lbank_ws.feed.gaps import Ledger
+from lbank_ws.feed.order_fill import OrderFill
 from lbank_ws.feed.reaction import Reaction
 from lbank_ws.feed.resume import Mark, ResumeFile
 from lbank_ws.feed.sources import Sources
+from lbank_ws.feed.state_fill import StateFill
 from lbank_ws.feed.trade_fill import TradeFill
 
 log = logging.getLogger("lbank_ws")
@@ -43,6 +46,7 @@ class Fetching:
         clock: Tells time and waits.
         sources: Where the past is fetched.
         resume: Where it is kept how far each subscription had come, or None.
+        pairs: Gives the pairs of the market that are wanted; where orders may be, too.
     """
 
     def __init__(
@@ -52,12 +56,16 @@ class Fetching:
         clock: Clock,
         sources: Sources,
         resume: ResumeFile | None,
+        pairs: Callable[[], Collection[str]] = tuple,
     ) -> None:
         self._deliver = deliver
         self._topics_of = topics_of
         self._clock = clock
         self._sources = sources
         self._resume = resume
+        self._wanted_pairs = pairs
+        self._pairs: dict[str, None] = {}  # where orders may be
+        self._wondered: frozenset[str] = frozenset()
         self._marks: dict[Topic, Mark] = {}
         self._lock = threading.Lock()
         self._ledger = Ledger()
@@ -65,7 +73,7 @@ class Fetching:
         self._fetches: deque[Fetch] = deque()
         self._write_at_s = 0.0
         self._waker = Waker()
-        self._is_stopping = False
+        self._is_stopping = self._is_hushed = False
         self._thread = threading.Thread(target=self._run, name="lbank-ws-fetch", daemon=True)
 
     # What lines call.
@@ -75,8 +83,11 @@ class Fetching:
         now = self._clock.now()
         lost = [status for status in reaction.statuses if status.kind == "lost"]
         topics = self._topics_of(line) if lost else ()
+        changed = [status for status in reaction.statuses if _is_about_account(status)]
+        pairs = self._wanted_pairs() if changed else ()
         with self._lock:
-            is_plain = not (lost or reaction.asked or reaction.answers or self._ledger.has_open())
+            self._pairs.update(dict.fromkeys(pairs))
+            is_plain = not (lost or changed or reaction.asked or reaction.answers or self._ledger.has_open())
             if is_plain and self._passes(reaction):
                 self._deliver(reaction)
                 return
@@ -84,14 +95,22 @@ class Fetching:
             for status in lost:
                 self._line_lost(status, topics, now, ready)
             for topic in reaction.asked:
-                if (fill := self._fill(topic, now, ready)) is not None:
+                # An account's stream is fetched for when it is live: an error about its key may still come.
+                if not topic.channel.is_private and (fill := self._fill(topic, now, ready)) is not None:
                     fill.back(now)
                     self._waker.wake()
+            for status in changed:
+                self._account_changed(status, now, ready)
             for topic, event in reaction.events:
                 ready = self._event(topic, event, now, ready)
             for fetch, rows in reaction.answers:
                 ready = self._answered(fetch, rows, now, ready)
             self._deliver(ready)
+
+    def mind(self, pair: str) -> None:
+        """Note that orders of a pair may be open: a fetch of all orders asks for those of this pair, too."""
+        with self._lock:
+            self._pairs[pair] = None
 
     def left(self, topic: Topic) -> None:
         """Forget a subscription that is wanted no more."""
@@ -108,6 +127,10 @@ class Fetching:
             self._marks = self._resume.read()
         self._waker.open()
         self._thread.start()
+
+    def hush(self) -> None:
+        """Make no more calls; what lines bring is still handed on."""
+        self._is_hushed = True
 
     def stop(self) -> None:
         """Ask it to end; returns at once. What waits for a fetch is handed on."""
@@ -148,11 +171,29 @@ class Fetching:
                     fill.opened()
         self._waker.wake()
 
+    def _account_changed(self, status: Status, now: Moment, ready: Reaction) -> None:
+        """Fetch the state of an account when its stream is on; note that something is missing when it is not."""
+        topic = status.topic
+        if topic is None or (fill := self._fill(topic, now, ready)) is None:
+            return
+        if status.kind == "live":
+            fill.back(now)
+        elif isinstance(status.cause, ConnectionLost):
+            ready.gaps += self._ledger.opened([topic], status.cause.cause)
+            fill.opened()
+        self._waker.wake()
+
     def _fill(self, topic: Topic, now: Moment, ready: Reaction) -> Fill | None:
         """Give what fills the holes of a topic; a topic that is new begins with the hole since the last run."""
         if topic in self._fills:
             return self._fills[topic]
-        fill = fill_for(topic, has_requests=self._sources.has_requests, has_rest=self._sources.has_rest)
+        fill = fill_for(
+            topic,
+            has_requests=self._sources.has_requests,
+            has_rest=self._sources.has_rest,
+            has_account=self._sources.has_account,
+            pairs=self._pairs.keys(),
+        )
         self._fills[topic] = fill
         mark = self._marks.pop(topic, None)
         if mark is not None:
@@ -230,7 +271,7 @@ class Fetching:
             for topic, fill in self._fills.items():
                 if fill is not None and now.s >= fill.due_s():
                     self._hand_on(topic, fill.tick(now), now)
-            fetch = self._fetches.popleft() if self._fetches else None
+            fetch = self._fetches.popleft() if self._fetches and not self._is_hushed else None
         if now.s >= self._write_at_s:
             self._write_at_s = now.s + _WRITE_EVERY_S
             self._write()
@@ -247,9 +288,23 @@ class Fetching:
             if fill is None:
                 return
             if rows is None:
-                self._hand_on(fetch.topic, fill.failed(fetch, now, wait_s=self._sources.wait_s()), now)
+                self._hand_on(fetch.topic, fill.failed(fetch, now, wait_s=self._sources.wait_s(fetch)), now)
+                if isinstance(fill, StateFill) and fill.misses == 1 and self._sources.failure is not None:
+                    # It is tried on; until then the state of the account is not known.
+                    self._deliver(Reaction(faults=[self._sources.failure]))
             else:
                 self._hand_on(fetch.topic, fill.answered(fetch, rows, now), now)
+                self._wonder(fill)
+
+    def _wonder(self, fill: Fill) -> None:
+        """Say it, once, when orders are open on pairs that nobody named: they are listed by pair alone."""
+        if isinstance(fill, OrderFill) and (unexplained := fill.unexplained - self._wondered):
+            self._wondered |= unexplained
+            log.warning(
+                "something of %s is held back, and no open order of the pairs that are known explains it; "
+                "name the pairs that you trade: on_order('btc_usdt')",
+                ", ".join(sorted(unexplained)),
+            )
 
     def _hand_on(self, topic: Topic, step: Step, now: Moment) -> None:
         ready = self._carried_out(topic, step, now, Reaction())
@@ -269,7 +324,7 @@ class Fetching:
             marks = dict(self._marks)
             for topic, fill in self._fills.items():
                 received_at = self._ledger.good_at(topic)
-                if received_at is None:
+                if received_at is None or topic.channel.is_private:  # an account's state is fetched at each start
                     continue
                 marks[topic] = Mark(
                     received_at,
@@ -290,3 +345,7 @@ class Fetching:
         self._write()  # behind what was just handed out, which must not come again
         self._sources.close()
         self._waker.close()
+
+
+def _is_about_account(status: Status) -> bool:
+    return status.topic is not None and status.topic.channel.is_private and status.kind in ("live", "stale")

@@ -263,7 +263,9 @@ def content_of(event: Event) -> object:
         return event.price, event.amount, event.side
     if isinstance(event, Ticker):
         return event.last, event.volume, event.high, event.low, event.turnover, event.change_pct
-    return (event.close, event.volume) if event.volume else None
+    if isinstance(event, Kline):
+        return (event.close, event.volume) if event.volume else None
+    return event  # of an account, where the same twice would be a mistake of the exchange
 
 
 def agrees(answer: Event | None, content: object, pushed: object) -> bool:

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lbank_ws.causes import Cause
 from lbank_ws.channels import Topic
-from lbank_ws.errors import DecodeError, Refused
+from lbank_ws.errors import ConnectionLost, DecodeError, Refused
 from lbank_ws.feed.clock import Moment
+from lbank_ws.feed.gate import Gate
 from lbank_ws.feed.listing import Listing
 from lbank_ws.feed.questions import Questions
 from lbank_ws.feed.reaction import Reaction, Teller
 from lbank_ws.feed.subscriptions import Subscriptions
 from lbank_ws.feed.vigil import Vigil
-from lbank_ws.wire import Ack, Denial, Dialect, Ignored, Message, Ping, Push, Reply
+from lbank_ws.wire import Ack, Denial, Dialect, Ignored, LogInReply, Message, OrderReply, Ping, Push, Reply
 
 
 class Incoming:
@@ -31,6 +33,7 @@ class Incoming:
         dialect: Dialect,
         subscriptions: Subscriptions,
         vigil: Vigil,
+        gate: Gate,
         questions: Questions,
         listing: Listing,
         teller: Teller,
@@ -39,6 +42,7 @@ class Incoming:
         self._dialect = dialect
         self._subscriptions = subscriptions
         self._vigil = vigil
+        self._gate = gate
         self._questions = questions
         self._listing = listing
         self._teller = teller
@@ -86,6 +90,16 @@ class Incoming:
                     reaction.answers.append((fetch, message.events))
                 else:
                     self.ignored += not self._vigil.reply(message, now)
+            case LogInReply():
+                refusal = self._gate.logged_in(message)
+                if refusal is not None:
+                    reaction.faults.append(refusal)
+            case OrderReply():
+                settled = self._gate.replied(message)
+                if settled is None:
+                    self.ignored += 1
+                else:
+                    reaction.settled.append(settled)
             case Ignored():
                 self.ignored += 1
 
@@ -100,6 +114,41 @@ class Incoming:
         reaction.hang_up = self._vigil.renewal
         return reaction
 
+    def keyed(self, key: str | None, now: Moment) -> Reaction:
+        """Take a new subscribe key, or none."""
+        reaction = Reaction()
+        self._keyed(key, reaction, now)
+        return reaction
+
+    def account_refused(self, code: int | None, reason: str, advice: str, now: Moment) -> Reaction:
+        """Take it that the exchange gives no subscribe key, and will not."""
+        reaction = Reaction()
+        self._refuse(self._subscriptions.of_account(), code, reason, advice, reaction, now)
+        return reaction
+
+    def _keyed(self, key: str | None, reaction: Reaction, now: Moment) -> None:
+        self._vigil.changed()
+        for known in self._subscriptions.keyed(key):
+            cause = ConnectionLost(Cause.REFUSED, "its subscribe key has ended")
+            reaction.statuses.append(self._teller.status("stale", now, topic=known.topic, cause=cause))
+
+    def _refuse(
+        self,
+        topics: Sequence[Topic],
+        code: int | None,
+        reason: str,
+        advice: str | None,
+        reaction: Reaction,
+        now: Moment,
+    ) -> None:
+        for topic in topics:
+            words = self._listing.advice(topic.pair) if advice is None else advice
+            refusal = self._subscriptions.denied(topic, code, reason, words)
+            if refusal is not None:
+                reaction.faults.append(refusal)
+                reaction.statuses.append(self._teller.status("refused", now, topic=topic, cause=refusal))
+        self._vigil.denied(topics, now)
+
     def _ack(self, message: Ack, reaction: Reaction, now: Moment) -> None:
         if message.joined and message.topic is not None and self._is_wanted(message.topic):
             self._vigil.acknowledged(message.topic)
@@ -107,14 +156,14 @@ class Incoming:
                 reaction.statuses.append(self._teller.status("live", now, topic=message.topic))
 
     def _denial(self, message: Denial, reaction: Reaction, now: Moment) -> None:
+        if message.is_about_key and self._subscriptions.of_account():
+            reaction.bad_key = self._subscriptions.key_failed()
+            if reaction.bad_key is not None:
+                self._keyed(None, reaction, now)
+            return
         denied = [message.topic] if message.topic is not None else []
         denied += self._subscriptions.of_pairs(message.pairs)
-        for topic in denied:
-            refusal = self._subscriptions.denied(topic, message.code, message.reason, self._listing.advice(topic.pair))
-            if refusal is not None:
-                reaction.faults.append(refusal)
-                reaction.statuses.append(self._teller.status("refused", now, topic=topic, cause=refusal))
-        self._vigil.denied(denied, now)
+        self._refuse(denied, message.code, message.reason, None, reaction, now)
         if not denied:
             reaction.faults.append(Refused(message.code, message.reason))
 

@@ -25,6 +25,7 @@ from lbank_ws.feed.recorder import Recorder
 from lbank_ws.feed.session import Session
 from lbank_ws.feed.states import State
 from lbank_ws.feed.stream import Limits, Stream
+from lbank_ws.feed.submissions import Submission
 
 log = logging.getLogger("lbank_ws")
 
@@ -50,6 +51,7 @@ class Line:
         limits: What the line puts up with.
         recorder: Keeps every frame, or None.
         on_end: Called on the socket thread when it is over.
+        on_bad_key: Called on the socket thread with a subscribe key that opens nothing any more; must not wait.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Line:
         limits: Limits | None = None,
         recorder: Recorder | None = None,
         on_end: Callable[[], None] | None = None,
+        on_bad_key: Callable[[str], None] | None = None,
     ) -> None:
         self.number = session.line
         self._crash: Exception | None = None
@@ -76,6 +79,7 @@ class Line:
         self._logbook = logbook
         self._recorder = recorder
         self._on_end = on_end
+        self._on_bad_key = on_bad_key
         self._url = ""  # of this connection
         self._opened_s: float | None = None  # when this connection opened
         self._has_heard = False  # it brought a frame
@@ -122,9 +126,21 @@ class Line:
         """Let the session look at the clocks, and act on it."""
         self.ask(lambda session: session.look(self._clock.now()))
 
+    def submit(self, submission: Submission) -> None:
+        """Let an order leave over this line; see `Submission`."""
+        self._hand_on(self.ask(lambda session: session.submit(submission, self._clock.now())))
+
+    def keyed(self, key: str | None) -> None:
+        """Give the session a new subscribe key."""
+        self._hand_on(self.ask(lambda session: session.keyed(key, self._clock.now())))
+
+    def account_refused(self, code: int | None, reason: str, advice: str) -> None:
+        """Tell the session that there is no subscribe key to be had."""
+        self._hand_on(self.ask(lambda session: session.account_refused(code, reason, advice, self._clock.now())))
+
     def stop(self) -> None:
         """Ask the line to end; returns at once."""
-        self.ask(lambda session: session.stop(self._clock.now()))
+        self._hand_on(self.ask(lambda session: session.stop(self._clock.now())))
 
     def join(self, timeout_s: float) -> bool:
         """Wait for the thread's end; False when it is still running. On the thread itself: True at once."""
@@ -164,6 +180,7 @@ class Line:
             log.exception("the socket thread ended by a mistake of lbank_ws; please report it")
             self._crash = crash
         finally:
+            self._hand_on(self.look(lambda session: session.given_up()))
             self._waker.close()
             if self._on_end is not None:
                 self._on_end()
@@ -272,6 +289,10 @@ class Line:
             self._logbook.status(status)
             if self._recorder is not None:
                 self._recorder.marked(self.number, status)
+        if reaction.bad_key is not None and self._on_bad_key is not None:
+            self._on_bad_key(reaction.bad_key)
+        for submission, outcome in reaction.settled:
+            submission.on_outcome(outcome)
         if reaction.events or reaction.statuses or reaction.answers or reaction.asked or reaction.faults:
             self._deliver(reaction)
 

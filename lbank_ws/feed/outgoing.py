@@ -1,7 +1,7 @@
 """What an open line sends next, and when.
 
-Decided here: the pace, and what comes first: a question whether the line lives, then what is to be subscribed and left,
-then what is missing, then what a suspicion asks.
+Decided here: the pace, and what comes first: a question whether the line lives, then the log-in and orders, then what
+is to be subscribed and left, then what is missing, then what a suspicion asks.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from collections import deque
 from lbank_ws.feed.asking import Fetch
 from lbank_ws.feed.clock import Moment
 from lbank_ws.feed.freshness import ANSWER_S, rows_of
+from lbank_ws.feed.gate import Gate
+from lbank_ws.feed.offset import Offset
 from lbank_ws.feed.questions import Questions
 from lbank_ws.feed.reaction import Habits, Reaction
 from lbank_ws.feed.subscriptions import Subscriptions
@@ -27,13 +29,17 @@ class Outgoing:
         questions: What was asked, and waits for its answer.
     """
 
-    def __init__(self, dialect: Dialect, subscriptions: Subscriptions, vigil: Vigil, habits: Habits) -> None:
+    def __init__(
+        self, dialect: Dialect, subscriptions: Subscriptions, vigil: Vigil, gate: Gate, offset: Offset, habits: Habits
+    ) -> None:
         self.habits = habits
         self.heard_s = 0.0
         self.questions = Questions()
         self._dialect = dialect
         self._subscriptions = subscriptions
         self._vigil = vigil
+        self._gate = gate
+        self._offset = offset
         self._sendable_s = 0.0  # when the next paced frame may leave
         self._fetches: deque[Fetch] = deque()
         self._pings = 0
@@ -76,14 +82,17 @@ class Outgoing:
         self._sendable_s = now.s + self.habits.send_apart_s
         if not self._is_pinged and now.s >= self.heard_s + self.habits.ping_after_s:
             return self._ping()
+        if self._gate.has_frame():
+            return self._gate.frame(now.s, round(now.ns / 1e6 - 1000 * (self._offset.ahead_s(now) or 0.0)))
         self._subscriptions.ask_again(now.s, self.habits.ask_again_after_s)
         if self._subscriptions.has_steps():
             step, topic = self._subscriptions.next_step(now.s)
+            key = self._subscriptions.key if topic.channel.is_private else None
             if step == "unsubscribe":
-                return self._dialect.unsubscribe(topic)
+                return self._dialect.unsubscribe(topic, key)
             reaction.asked.append(topic)
             self._vigil.joined(topic, now)
-            return self._dialect.subscribe(topic)
+            return self._dialect.subscribe(topic, key)
         if self._fetches:
             return self._fetch(self._fetches.popleft(), now)
         question, topic = self._vigil.question(now, is_pinged=self._is_pinged)
@@ -94,7 +103,7 @@ class Outgoing:
 
     def _wish_s(self) -> float:
         """Tell when there is something to send, paced or not."""
-        if self._subscriptions.has_steps() or self._fetches:
+        if self._gate.has_frame() or self._subscriptions.has_steps() or self._fetches:
             return self._sendable_s
         wish_s = self._subscriptions.ask_again_due_s(self.habits.ask_again_after_s)
         if self._vigil.is_to_ask():

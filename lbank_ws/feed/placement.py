@@ -2,13 +2,24 @@
 
 Decided here: when a new line is needed, and when one has nothing left to carry. The exchange delivers some 14 kB/s a
 socket and lets the rest wait (docs/reference/wire.md, "Limits"); books are most of the bytes. So the book of a pair has
-a line of its own, and everything else shares lines.
+a line of its own, and everything else shares lines; but what tells of an account shares none with the market, whose
+trouble would be its own.
 """
 
 from __future__ import annotations
 
+from enum import Enum
+
 from lbank_ws.channels import Channel, Topic
 from lbank_ws.errors import UsageError
+
+
+class Cargo(Enum):
+    """What a line carries; it carries one kind."""
+
+    BOOKS = 0
+    ACCOUNT = 1
+    OTHERS = 2
 
 
 class Placement:
@@ -35,7 +46,7 @@ class Placement:
         self._others = subscriptions_a_line
         self._lines: dict[int, dict[Topic, None]] = {1: {}}
         self._line_of: dict[Topic, int] = {}
-        self._roomy: dict[bool, int] = {}  # the line that took the last one, by whether it carries books
+        self._roomy: dict[Cargo, int] = {}  # the line that took the last one of each kind
         self._last = 1
         self._is_merged = False
 
@@ -46,8 +57,13 @@ class Placement:
             number = self._line_for(topic)
             self._lines[number][topic] = None
             self._line_of[topic] = number
-            self._roomy[topic.channel is Channel.DEPTH] = number
+            self._roomy[_cargo(topic)] = number
         return number
+
+    def reserve(self) -> int:
+        """Give the number of a line that is to carry no subscription."""
+        self._last += 1
+        return self._last
 
     def leave(self, topic: Topic) -> int | None:
         """Take a topic off its line; give the line's number when it has nothing left to carry and is not the last."""
@@ -78,11 +94,11 @@ class Placement:
         self._is_merged = True
         self._lines = {number: dict.fromkeys(self._line_of)}
         self._line_of = dict.fromkeys(self._line_of, number)
-        self._roomy = {False: number, True: number}
+        self._roomy = dict.fromkeys(Cargo, number)
         return number
 
     def _line_for(self, topic: Topic) -> int:
-        likely = self._roomy.get(topic.channel is Channel.DEPTH)
+        likely = self._roomy.get(_cargo(topic))
         for number in ([likely] if likely in self._lines else []) + list(self._lines):
             if number is not None and self._takes(self._lines[number], topic):
                 return number
@@ -94,10 +110,16 @@ class Placement:
         """Tell whether a line has room for a topic."""
         if not carried or self._is_merged:
             return True
-        is_depth = topic.channel is Channel.DEPTH
-        if (next(iter(carried)).channel is Channel.DEPTH) is not is_depth:
+        cargo = _cargo(topic)
+        if _cargo(next(iter(carried))) is not cargo:
             return False
-        if not is_depth:
+        if cargo is not Cargo.BOOKS:
             return len(carried) < self._others
         pairs = {other.pair for other in carried}
         return topic.pair in pairs or len(pairs) < self._depth_pairs
+
+
+def _cargo(topic: Topic) -> Cargo:
+    if topic.channel.is_private:
+        return Cargo.ACCOUNT
+    return Cargo.BOOKS if topic.channel is Channel.DEPTH else Cargo.OTHERS

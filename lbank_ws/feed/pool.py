@@ -18,6 +18,7 @@ from lbank_ws.feed.line import Line
 from lbank_ws.feed.placement import Placement
 from lbank_ws.feed.session import Session
 from lbank_ws.feed.states import State
+from lbank_ws.feed.submissions import Submission
 from lbank_ws.feed.subscriptions import Subscribed, Wanted
 
 # The state of a client is that of its worst line.
@@ -30,13 +31,22 @@ class Pool:
     Args:
         make: Makes the line of that number; the function that it is given is called on the line's end.
         placement: Decides what rides where.
+        need_account: Called when something of an account is wanted; raises `UsageError` where that cannot be.
     """
 
-    def __init__(self, make: Callable[[int, Callable[[], None]], Line], placement: Placement) -> None:
+    def __init__(
+        self,
+        make: Callable[[int, Callable[[], None]], Line],
+        placement: Placement,
+        need_account: Callable[[], object] = lambda: None,
+    ) -> None:
         self._make = make
+        self._need_account = need_account
         self._placement = placement
         self._lock = threading.RLock()
         self._has_changed = threading.Event()  # a line ended
+        self._for_orders: int | None = None
+        self._key: str | None = None
         self._lines: dict[int, Line] = {number: self._made(number) for number in placement.numbers()}
         self._retired: list[Line] = []
         self._is_started = False
@@ -51,11 +61,15 @@ class Pool:
             try:
                 for number, placed in self._placed(topics).items():
                     self._line(number).check(placed)
+                if any(topic.channel.is_private for topic in new):
+                    self._need_account()
             except LBankError:
                 self._take_back(new)
                 raise
             for number, placed in self._placed(topics).items():
                 self._line(number).subscribe(placed)
+                if self._key is not None and any(topic.channel.is_private for topic in placed):
+                    self._line(number).keyed(self._key)
             self._start_new()
             return [wanted for topic in topics if (wanted := self.get(topic)) is not None]
 
@@ -72,6 +86,57 @@ class Pool:
                 if self._placement.leave(topic) is not None:
                     self._retire(number)
             return was_wanted
+
+    def keyed(self, key: str | None) -> None:
+        """Give every line that carries something of an account a new subscribe key."""
+        with self._lock:
+            self._key = key
+        for line in self._of_account():
+            line.keyed(key)
+
+    def account_refused(self, code: int | None, reason: str, advice: str) -> None:
+        """Tell every such line that there is no subscribe key to be had."""
+        for line in self._of_account():
+            line.account_refused(code, reason, advice)
+
+    def wants_account(self) -> bool:
+        """Tell whether anything of an account is wanted, and was not refused."""
+        return any(line.look(lambda session: session.subscriptions.of_account()) for line in self._of_account())
+
+    def _of_account(self) -> list[Line]:
+        with self._lock:
+            topics = [topic for topic in self._placement.topics() if topic.channel.is_private]
+            numbers = dict.fromkeys(self._placement.line_of(topic) for topic in topics)
+            return [self._lines[number] for number in numbers if number is not None]
+
+    def submit(self, submission: Submission) -> None:
+        """Let an order leave over the line for orders, which `open_for_orders` has made; see `Submission`.
+
+        Raises:
+            LookupError: There is no such line.
+        """
+        with self._lock:
+            if self._for_orders is None:
+                raise LookupError("there is no line for orders")
+            line = self._lines[self._for_orders]
+        line.submit(submission)
+
+    @property
+    def has_orders(self) -> bool:
+        """Whether there is a line for orders."""
+        return self._for_orders is not None
+
+    def open_for_orders(self) -> None:
+        """Have one line that logs in and carries orders alone, from now on and after every drop."""
+        with self._lock:
+            if self._for_orders is None:
+                self._for_orders = self._placement.reserve()
+                self._line(self._for_orders)
+                self._start_new()
+
+    def is_for_orders(self, number: int) -> bool:
+        """Tell whether the line of a number is the one for orders."""
+        return number == self._for_orders
 
     def get(self, topic: Topic) -> Wanted | None:
         """Give what is known of a topic, or None when it is not wanted."""
@@ -107,6 +172,11 @@ class Pool:
             return []
         known = line.look(lambda session: session.subscriptions.all())
         return [wanted.topic for wanted in known if wanted.state is not Subscribed.REFUSED]
+
+    def pairs(self) -> set[str]:
+        """Give the pairs of the market that are wanted."""
+        with self._lock:
+            return {topic.pair for topic in self._placement.topics() if not topic.channel.is_private}
 
     def fetch(self, fetch: Fetch) -> bool:
         """Ask over the line of a topic for what is missing of it; False when it cannot be asked for now."""

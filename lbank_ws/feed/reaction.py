@@ -10,6 +10,7 @@ from lbank_ws.errors import ConnectionLost, LBankError, SubscriptionRefused
 from lbank_ws.events import LATE_AFTER_S, Event, Gap, Kind, Status
 from lbank_ws.feed.asking import Fetch
 from lbank_ws.feed.clock import Moment
+from lbank_ws.feed.submissions import Outcome, Submission
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,8 @@ class Reaction:
         answers: What was fetched over the line itself.
         asked: What is asked for on this line, perhaps once more: its frame is among those to send.
         faults: Errors handed on instead of raised.
+        settled: Orders that have come to an end, each with it.
+        bad_key: The subscribe key that opens nothing any more, or None.
         hang_up: Why to cut the line, or None to keep it.
     """
 
@@ -62,6 +65,8 @@ class Reaction:
     answers: list[tuple[Fetch, Sequence[Event]]] = field(default_factory=list)
     asked: list[Topic] = field(default_factory=list)
     faults: list[LBankError] = field(default_factory=list)
+    settled: list[tuple[Submission, Outcome]] = field(default_factory=list)
+    bad_key: str | None = field(default=None, repr=False)
     hang_up: ConnectionLost | None = None
 
 

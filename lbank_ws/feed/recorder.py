@@ -27,7 +27,7 @@ from lbank_ws.feed.appending import AppendedFile
 from lbank_ws.feed.clock import Clock
 from lbank_ws.feed.packing import packing_of
 from lbank_ws.feed.reaction import Reaction
-from lbank_ws.quoting import quoted
+from lbank_ws.quoting import hidden, quoted
 from lbank_ws.version import VERSION
 from lbank_ws.wire.masking import masked, secrets_in
 
@@ -193,6 +193,7 @@ class Recorder:
             return _json({"ns": ns, "line": line, **_mark(content)})
         self.frames += 1
         head: dict[str, object] = {"ns": ns, "line": line}
+        self._known.update(hidden())
         if isinstance(content, str):
             self._known |= secrets_in(content)
             return _json({**head, "dir": "out", "text": masked(content, self._known)})

@@ -18,6 +18,7 @@ from lbank_ws.errors import (
     ConnectionLost,
     DecodeError,
     GaveUp,
+    LoginRefused,
     StaleBook,
     StalePrice,
     SubscriptionRefused,
@@ -26,12 +27,14 @@ from lbank_ws.events import Depth, Ticker
 from lbank_ws.feed.asking import Fetch
 from lbank_ws.feed.backoff import LIVED_S, Backoff
 from lbank_ws.feed.clock import Moment
+from lbank_ws.feed.gate import Gate, Settled, Sign
 from lbank_ws.feed.incoming import Incoming
 from lbank_ws.feed.listing import Listing
 from lbank_ws.feed.offset import Offset
 from lbank_ws.feed.outgoing import Outgoing
 from lbank_ws.feed.reaction import Habits, Reaction, Teller
 from lbank_ws.feed.states import MOVES, Signal, State
+from lbank_ws.feed.submissions import Submission
 from lbank_ws.feed.subscriptions import Subscribed, Subscriptions, Wanted
 from lbank_ws.feed.vigil import Vigil
 from lbank_ws.wire import Dialect
@@ -56,6 +59,7 @@ class Session:
         offset: What the client knows of the exchange's clock.
         listing: What the client knows of the exchange's pairs.
         line: The number of the line.
+        sign: Signs the log-in of the line, where it is one for orders.
     """
 
     def __init__(
@@ -67,11 +71,12 @@ class Session:
         offset: Offset | None = None,
         listing: Listing | None = None,
         line: int = 1,
+        sign: Sign | None = None,
     ) -> None:
         self.habits = habits or Habits()
         self.state = State.IDLE
         self.subscriptions = Subscriptions(dialect, self.habits.nodes)
-        self.ended: GaveUp | None = None
+        self.ended: GaveUp | LoginRefused | None = None
         self.line = line
         self.opened_at: datetime | None = None
         self.losses = 0
@@ -79,9 +84,16 @@ class Session:
         self._offset = offset or Offset()
         self._vigil = Vigil(self.subscriptions, self._offset, self.habits, has_requests=dialect.has_requests)
         self._teller = Teller(line)
-        self._outgoing = Outgoing(dialect, self.subscriptions, self._vigil, self.habits)
+        self._gate = Gate(dialect, sign)
+        self._outgoing = Outgoing(dialect, self.subscriptions, self._vigil, self._gate, self._offset, self.habits)
         self._incoming = Incoming(
-            dialect, self.subscriptions, self._vigil, self._outgoing.questions, listing or Listing(), self._teller
+            dialect,
+            self.subscriptions,
+            self._vigil,
+            self._gate,
+            self._outgoing.questions,
+            listing or Listing(),
+            self._teller,
         )
         self._jumps = self._offset.jumps
         self._loss: ConnectionLost | None = None  # the last one
@@ -115,7 +127,16 @@ class Session:
         """End the line for good: politely when it is open, at once when not."""
         if self._move(Signal.STOP):
             self._due_s = now.s + self.habits.close_s
-        return Reaction()
+        return Reaction() if self.state is State.CLOSING else self.given_up()
+
+    def given_up(self) -> Reaction:
+        """Give up the orders under way, because the line is away, or for good."""
+        return Reaction(settled=self._gate.line_lost())
+
+    def submit(self, submission: Submission, now: Moment) -> Reaction:
+        """Let an order leave as soon as the line is logged in, while it has time and the line goes on."""
+        self._gate.submit(submission, now.s)
+        return self.given_up() if self.state in (State.CLOSING, State.CLOSED) else Reaction()
 
     def subscribe(self, *topics: Topic) -> list[Wanted]:
         """Want all of these topics, or none; the frames leave with the next ticks of an open line."""
@@ -127,6 +148,14 @@ class Session:
         """Want a topic no more; False when it was not wanted."""
         self._vigil.changed()
         return self.subscriptions.leave(topic)
+
+    def keyed(self, key: str | None, now: Moment) -> Reaction:
+        """Ask for everything of an account with a new subscribe key; with None, wait for one."""
+        return self._incoming.keyed(key, now)
+
+    def account_refused(self, code: int | None, reason: str, advice: str, now: Moment) -> Reaction:
+        """Take it that there is no subscribe key to be had: what is wanted of an account is refused."""
+        return self._incoming.account_refused(code, reason, advice, now)
 
     def fetch(self, fetch: Fetch) -> bool:
         """Ask over the line for what is missing of a topic; False when it cannot be asked for now.
@@ -180,6 +209,7 @@ class Session:
         self.opened_at = now.utc
         self.subscriptions.line_opened()
         self._vigil.line_opened(now)
+        self._gate.line_opened()
         self._outgoing.line_opened(now.s)
         reaction = self.tick(now)
         kind: Literal["opened", "reconnected"] = "reconnected" if self._has_opened else "opened"
@@ -195,8 +225,9 @@ class Session:
             return Reaction()
         self.subscriptions.line_lost()
         self._vigil.line_lost(now)
+        settled = self._gate.line_lost()
         if self.state is State.CLOSED:
-            return Reaction()
+            return Reaction(settled=settled)
         self._loss = loss
         if was_open:
             self._lost_s = now.s
@@ -208,9 +239,9 @@ class Session:
         if wait_s is None:
             self.ended = GaveUp(self._backoff.age_s(now.s), self._backoff.attempts, loss)
             self._move(Signal.GIVE_UP)
-            return Reaction(statuses=[status], faults=[self.ended])
+            return Reaction(statuses=[status], faults=[self.ended], settled=settled)
         self._due_s = now.s + wait_s
-        return Reaction(statuses=[status])
+        return Reaction(statuses=[status], settled=settled)
 
     def received(self, frame: str, now: Moment) -> Reaction:
         """A whole frame came."""
@@ -220,26 +251,38 @@ class Session:
         """Whole frames came together, one that is no text as what is wrong with it; garbage is a sign of life too."""
         if not self._hears(now):
             return Reaction()
-        return self._incoming.read(frames, now)
+        reaction = self._incoming.read(frames, now)
+        if self._gate.refusal is not None:
+            self.ended = self._gate.refusal
+            self.stop(now)
+        return reaction
 
     def tick(self, now: Moment) -> Reaction:
         """Do what time alone asks for: retry, pace, ping, ask, cut."""
         if now.s < self.due_s():
             return Reaction()
-        if self.state is State.WAITING:
+        lapsed = self._gate.lapsed(now.s)
+        if self.state is State.WAITING and now.s >= self._due_s:
             self._move(Signal.RETRY)
             self._attempts += 1
             self._backoff.dialled()
-        elif self.state is State.CLOSING:
+        elif self.state is State.CLOSING and now.s >= self._due_s:
             self._move(Signal.TIME)
             self.subscriptions.line_lost()
             self._vigil.line_lost(now)
-        elif now.s >= self._outgoing.cut_s():
+        elif self.state is State.OPEN:
+            return self._open_tick(now, lapsed)
+        return Reaction(settled=lapsed)
+
+    def _open_tick(self, now: Moment, lapsed: list[Settled]) -> Reaction:
+        if now.s >= self._outgoing.cut_s():
             silent_s = now.s - self._outgoing.heard_s
-            return Reaction(hang_up=ConnectionLost(Cause.SILENT, f"no frame for {silent_s:.0f} s"))
+            cut: ConnectionLost | None = ConnectionLost(Cause.SILENT, f"no frame for {silent_s:.0f} s")
         else:
-            return self._keep(now)
-        return Reaction()
+            cut = self._gate.unanswered(now.s)
+        reaction = self._keep(now) if cut is None else Reaction(hang_up=cut)
+        reaction.settled += lapsed
+        return reaction
 
     def due_s(self) -> float:
         """Tell when `tick` has something to do, on the monotonic clock, if nothing else happens before.
@@ -247,10 +290,11 @@ class Session:
         Infinity means: nothing, however long it takes.
         """
         if self.state in (State.WAITING, State.CLOSING):
-            return self._due_s
+            return min(self._due_s, self._gate.lapse_s())
         if self.state is not State.OPEN:
-            return math.inf
+            return self._gate.lapse_s()
         return min(
+            self._gate.lapse_s(),
             self._outgoing.cut_s(),
             self._outgoing.due_s(),
             self.subscriptions.unopposed_due_s(self.habits.confirm_s),
@@ -286,7 +330,7 @@ class Session:
         self._woken(now)
         self._outgoing.heard(now.s)
         self._vigil.heard(now.s)
-        if not self._has_lived and now.s - self._opened_s >= LIVED_S:
+        if not self._has_lived and now.s - self._opened_s >= LIVED_S and self._gate.is_in:
             self._has_lived = True
             self._backoff.lived()
         return True

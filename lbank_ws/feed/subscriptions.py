@@ -12,9 +12,9 @@ from enum import Enum
 from typing import Literal
 
 from lbank_ws.causes import Cause
-from lbank_ws.channels import Channel, Topic
+from lbank_ws.channels import EVERY_PAIR, Channel, Topic
 from lbank_ws.errors import ADVICE, SubscriptionRefused, UsageError
-from lbank_ws.events import Depth, Event, Kline
+from lbank_ws.events import Depth, Event, Kline, OrderUpdate
 from lbank_ws.feed.ages import Ages
 from lbank_ws.feed.books import Shelf
 from lbank_ws.feed.freshness import Watch
@@ -115,6 +115,8 @@ class Subscriptions:
         self._unanswered: dict[Topic, float] = {}  # those of them to be asked for again, should nothing come
         self._unopposed: dict[Topic, float] = {}  # those of them that count as live when no error comes
         self._steps: dict[Topic, Step] = {}
+        self._key: str | None = None  # opens the topics of an account
+        self._echoes = 0  # errors still to come about a key that was given up: one for each topic asked for with it
 
     def want(self, *topics: Topic) -> list[Wanted]:
         """Want all of these topics, or none; wanting one again changes nothing, unless it had been refused.
@@ -177,6 +179,14 @@ class Subscriptions:
             self._steps[topic] = "unsubscribe"
         return True
 
+    def of_account(self) -> list[Topic]:
+        """Give every topic of an account that is wanted and was not refused."""
+        return [
+            topic
+            for topic, known in self._all.items()
+            if topic.channel.is_private and known.state is not Subscribed.REFUSED
+        ]
+
     def named(self, channel: Channel, pair: str) -> list[Topic]:
         """Give every wanted topic of a channel and pair."""
         return list(self._by_name.get((channel, pair), ()))
@@ -189,7 +199,11 @@ class Subscriptions:
         """Give the subscription that an event belongs to, or None when nobody wants it."""
         topics = self._by_name.get((event.channel, event.pair))
         if topics is None:
-            return None
+            if not isinstance(event, OrderUpdate):
+                return None
+            topics = self._by_name.get((event.channel, EVERY_PAIR))
+            if topics is None:
+                return None
         if len(topics) == 1 and not isinstance(event, Kline):
             return self._all[topics[0]]
         return next((self._all[topic] for topic in topics if _fits(topic, event)), None)
@@ -227,6 +241,7 @@ class Subscriptions:
 
     def line_lost(self) -> None:
         """Forget what the line carried; what was wanted stays wanted."""
+        self._echoes = 0
         self._asked.clear()
         self._unanswered.clear()
         self._unopposed.clear()
@@ -240,6 +255,39 @@ class Subscriptions:
             del self._unanswered[topic]
             self._steps[topic] = "subscribe"
 
+    def keyed(self, key: str | None) -> list[Wanted]:
+        """Take a new subscribe key, or none where the last one opens nothing any more.
+
+        Everything of an account is asked for with the new key. Gives those that have stopped being live.
+        """
+        if key == self._key:
+            return []
+        self._key = key
+        changed = []
+        for topic, known in self._all.items():
+            if not topic.channel.is_private or known.state is Subscribed.REFUSED:
+                continue
+            self._forget(topic)
+            if known.move(Happened.DOUBTED):
+                changed.append(known)
+            if self._asked.pop(topic, None) is not None:
+                self._steps[topic] = "subscribe"
+        return changed
+
+    def key_failed(self) -> str | None:
+        """Take an error that says a key opens nothing; give the key, or None where that was said already."""
+        if self._echoes:
+            self._echoes -= 1
+            return None
+        asked = sum(topic.channel.is_private for topic in self._asked)
+        self._echoes = max(0, asked - 1)
+        return self._key
+
+    @property
+    def key(self) -> str | None:
+        """The subscribe key in use; a secret."""
+        return self._key
+
     def repeat(self, topic: Topic) -> None:
         """Plan to ask once more for what is wanted, because something is wrong with it."""
         if topic in self._asked:
@@ -250,7 +298,7 @@ class Subscriptions:
         quiet = [topic for topic, asked_s in self._unopposed.items() if now_s >= asked_s + after_s]
         for topic in quiet:
             del self._unopposed[topic]
-        return [self._all[topic] for topic in quiet if self._all[topic].move(Happened.UNOPPOSED)]
+        return [known for known in map(self._all.__getitem__, quiet) if _is_live_now(known)]
 
     def unopposed_due_s(self, after_s: float) -> float:
         """Tell when `unopposed` has something to give; infinity when nothing waits for it."""
@@ -262,12 +310,14 @@ class Subscriptions:
 
     def has_steps(self) -> bool:
         """Tell whether anything is still to be sent."""
-        return bool(self._steps)
+        return self._next_topic() is not None
 
     def next_step(self, now_s: float) -> tuple[Step, Topic]:
-        """Take the next thing to send."""
-        topic, step = next(iter(self._steps.items()))
-        del self._steps[topic]
+        """Take the next thing to send; there is one."""
+        topic = self._next_topic()
+        if topic is None:
+            raise LookupError("nothing is to be sent")
+        step = self._steps.pop(topic)
         if step == "subscribe":
             self._asked[topic] = now_s
             self._await_data(topic, now_s)
@@ -283,18 +333,33 @@ class Subscriptions:
         """Give every subscription that was not left, refused ones included."""
         return list(self._all.values())
 
+    def _next_topic(self) -> Topic | None:
+        """Give whose turn it is; what belongs to an account waits for a key."""
+        if self._key is not None:
+            return next(iter(self._steps), None)
+        return next((topic for topic in self._steps if not topic.channel.is_private), None)
+
     def _await_data(self, topic: Topic, asked_s: float) -> None:
-        if self._all[topic].state is not Subscribed.WAITING:
+        state = self._all[topic].state
+        if topic.channel.is_private and state is Subscribed.STALE:
+            self._unopposed[topic] = asked_s
+        if state is not Subscribed.WAITING:
             return
         if topic.channel is Channel.DEPTH:
             self._unanswered[topic] = asked_s
-        elif topic.channel is Channel.TRADE:
+        elif topic.channel is Channel.TRADE or topic.channel.is_private:
             self._unopposed.setdefault(topic, asked_s)
 
     def _forget(self, topic: Topic) -> None:
         """Wait no more for what a topic brings first."""
         self._unanswered.pop(topic, None)
         self._unopposed.pop(topic, None)
+
+
+def _is_live_now(known: Wanted) -> bool:
+    """Let one become live because no error came; of an account also one that had lost its key."""
+    is_renewed = known.topic.channel.is_private and known.move(Happened.FRESH)
+    return known.move(Happened.UNOPPOSED) or is_renewed
 
 
 def _fits(topic: Topic, event: Event) -> bool:

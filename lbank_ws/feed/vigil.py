@@ -88,6 +88,7 @@ class Vigil:
         age_s = event.age_s
         late = age_s is not None and age_s > event.receipt.late_after_s
         known.ages.add(age_s, is_late=late)
+        late = late and not event.channel.is_private  # late news of an order is news, and no reason to lose more of it
         is_asked = known.watch.stage is Stage.ASKED
         has_news = known.watch.pushed(event, now.s, late=late)
         if is_asked and isinstance(event, Ticker):
@@ -288,6 +289,9 @@ class Vigil:
         return known
 
     def _due_of(self, known: Wanted) -> float:
+        # An account is quiet for hours, and no question would tell whether it should be.
+        if known.topic.channel.is_private:
+            return math.inf
         if known.state is Subscribed.REFUSED or not self._subscriptions.is_asked(known.topic):
             return math.inf
         return known.watch.due_s(self.habits.stale_after_s)

@@ -10,20 +10,25 @@ from collections import deque
 
 # Source: docs/reference/wire.md, "REST".
 CALLS = 200
+ORDER_CALLS = 500  # placing and cancelling
 WINDOW_S = 10.0
 MARGIN_S = 0.5  # two calls may arrive that much closer to each other than they left
 TOO_FREQUENT = 10004
 
 
 class Pacing:
-    """Counts the calls of one address. Used by one thread at a time.
+    """Counts the calls of one address, or of one key. Used by one thread at a time.
 
     Args:
         calls: How many may be made in a window.
         window_s: How long it is.
+
+    Attributes:
+        calls: As given.
     """
 
     def __init__(self, calls: int = CALLS, window_s: float = WINDOW_S) -> None:
+        self.calls = calls
         self._window_s = window_s + MARGIN_S
         self._called_s: deque[float] = deque(maxlen=calls)
         self._free_s = float("-inf")

@@ -1,45 +1,34 @@
-"""The calls of the exchange's REST interface that need no key: its clock, its pairs, past trades and bars.
+"""The calls of the exchange's REST interface that need no key: clock, pairs and their rules, past trades and bars.
 
-Decided here: how a call is made, what counts as an answer, and that calls keep to the exchange's limit. Not decided
-here: who calls, and what happens after a failure. A call never hangs and never fills the memory: it has one deadline
-from the first address tried to the last byte read, and an answer has a size. Reads of the past may be sent twice, when
-the connection breaks; the others are not. Source: docs/reference/wire.md, "REST".
-
-`requests` is imported when a `Rest` makes its first call, because it takes longer than all the rest of this package.
+Decided here: what is asked, and what the rows of an answer mean. How a call is made is decided in `calling.py`; who
+calls, and what happens after a failure, by neither. Reads of the past may be sent twice, when the connection breaks;
+the others are not. Source: docs/reference/wire.md, "REST".
 """
 
 from __future__ import annotations
 
-import contextlib
-import re
-import ssl
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, TypeVar
-from urllib.parse import urlencode
+from decimal import Decimal
+from typing import TypeVar
 
 from lbank_ws.channels import checked_interval, checked_pair, is_pair
-from lbank_ws.errors import DecodeError, RestFailed, UsageError
+from lbank_ws.errors import RestFailed, UsageError
 from lbank_ws.events import Kline, Receipt, Side, Trade
-from lbank_ws.quoting import quoted
-from lbank_ws.settings import checked_url
-from lbank_ws.trading.pacing import CALLS, TOO_FREQUENT, WINDOW_S, Pacing
-from lbank_ws.trading.transport import Route, session_by
+from lbank_ws.trading.calling import Caller
+from lbank_ws.trading.ticket import PairRules
 from lbank_ws.wire import values
-from lbank_ws.wire.values import BadValueError, parsed
-
-if TYPE_CHECKING:
-    import requests
+from lbank_ws.wire.values import BadValueError
 
 DEFAULT_URLS = ("https://api.lbkex.com", "https://api.lbank.info", "https://www.lbkex.net")
-MAX_BYTES = 4 * 1024 * 1024  # an answer about all 1,400 pairs has a tenth of it
 
 _TIMESTAMP = "/v2/timestamp.do"
 _PAIRS = "/v2/currencyPairs.do"
 _TRADES = "/v2/supplement/trades.do"
 _KLINES = "/v2/kline.do"
+_ACCURACY = "/v2/accuracy.do"
+_STATUS = "/v2/supplement/system_status.do"
 MOST_TRADES = 500
 MOST_BARS = 2000
 # Bars of a year are not to be had over REST. Source: docs/reference/wire.md, "REST".
@@ -58,36 +47,11 @@ _REPEATS = 2  # so often a read of the past is sent again when the connection br
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _COLUMNS = 6
 _FIRST_MS = 100_000_000_000  # epoch seconds reach this in the year 5138
-_OK = 200
-_CHUNK = 64 * 1024
 _Row = TypeVar("_Row")
-_CODE = re.compile(r"[0-9]{1,9}")
 
 
-class Rest:
-    """Calls the exchange over HTTP and keeps the connection for the next call. Used by one thread at a time.
-
-    TLS is verified, 1.2 or newer, by the system's authorities or by those of `ca_file`. `requests` would ask certifi,
-    its own list; here a call trusts whom the feed trusts. No proxy, no netrc and no `REQUESTS_CA_BUNDLE` is taken from
-    the environment; only OpenSSL itself looks at `SSL_CERT_FILE` to find the system's. Redirects are not followed.
-
-    Args:
-        url: Where the interface is, such as `DEFAULT_URLS[0]`.
-        ca_file: A file of certificate authorities to trust in place of the system's.
-        proxy: The URL of a proxy; needs the extra `proxy`.
-        timeout_s: How long a call may take in all; a name look-up alone cannot be cut short.
-
-    Raises:
-        UsageError: The address, the file or the proxy cannot be used.
-    """
-
-    def __init__(
-        self, url: str, *, ca_file: str | None = None, proxy: str | None = None, timeout_s: float = 5.0
-    ) -> None:
-        self.url = checked_url(url, "", ("http", "https"), "url").rstrip("/")
-        self._route = Route(ca_file, proxy, timeout_s)
-        self._session: requests.Session | None = None
-        self._pacing = Pacing()
+class Rest(Caller):
+    """Asks the exchange what everybody may know; see `Caller` for how. Used by one thread at a time."""
 
     def time_ms(self) -> int:
         """Give what the exchange's clock says, in epoch milliseconds.
@@ -97,7 +61,7 @@ class Rest:
         Raises:
             RestFailed: There was no answer, or a refusal.
         """
-        answer, _ = self._get(_TIMESTAMP)
+        answer = self.get(_TIMESTAMP).content
         if not isinstance(answer, int) or answer < _FIRST_MS:
             raise RestFailed(_TIMESTAMP, "the answer is no time in epoch milliseconds")
         return answer
@@ -108,10 +72,36 @@ class Rest:
         Raises:
             RestFailed: There was no answer, or a refusal.
         """
-        answer, _ = self._get(_PAIRS)
+        answer = self.get(_PAIRS).content
         if not isinstance(answer, list):
             raise RestFailed(_PAIRS, "the answer is no list of pairs")
         return frozenset(pair for pair in answer if isinstance(pair, str) and is_pair(pair))
+
+    def is_up(self) -> bool:
+        """Tell whether the exchange says that it works; False while it is being maintained.
+
+        Raises:
+            RestFailed: There was no answer, or a refusal.
+        """
+        answer = self.post(_STATUS, {}).content
+        status = answer.get("status") if isinstance(answer, dict) else None
+        if status not in ("0", "1", 0, 1):
+            raise RestFailed(_STATUS, "the answer is no status")
+        return str(status) == "1"
+
+    def rules(self, pair: str | None = None) -> dict[str, PairRules]:
+        """Give by pair what its orders must keep to: places of price and amount, and the least that is taken.
+
+        Args:
+            pair: The only one to ask for; all when None.
+
+        Raises:
+            RestFailed: There was no answer, or a refusal.
+            UsageError: The pair is not spelt like one.
+        """
+        asked = None if pair is None else {"symbol": checked_pair(pair)}
+        answer = self.get(_ACCURACY, asked, repeats=_REPEATS).content
+        return {each.pair: each for each in read_rows(_ACCURACY, answer, _rules)}
 
     def trades(self, pair: str, *, size: int = MOST_TRADES, after: datetime | None = None) -> list[Trade]:
         """Give trades of a pair in time order, with `source="backfill"`.
@@ -131,9 +121,9 @@ class Rest:
         asked = {"symbol": checked_pair(pair), "size": _checked_size(size, MOST_TRADES)}
         if after is not None:
             asked["time"] = str((_aware(after) - _EPOCH) // timedelta(milliseconds=1))
-        answer, sent_at = self._get(_TRADES, asked, repeats=_REPEATS)
+        answer, sent_at, _ = self.get(_TRADES, asked, repeats=_REPEATS)
         receipt = Receipt(time.time_ns(), None)
-        trades = _read(_TRADES, answer, lambda row: _trade(pair, row, sent_at, receipt))
+        trades = read_rows(_TRADES, answer, lambda row: _trade(pair, row, sent_at, receipt))
         trades.sort(key=lambda trade: trade.traded_at or _EPOCH)
         return trades
 
@@ -163,107 +153,12 @@ class Rest:
             "type": kind,
             "time": str((_aware(start_at) - _EPOCH) // timedelta(seconds=1)),
         }
-        answer, sent_at = self._get(_KLINES, asked, repeats=_REPEATS)
+        answer, sent_at, _ = self.get(_KLINES, asked, repeats=_REPEATS)
         receipt = Receipt(time.time_ns(), None)
-        bars = _read(_KLINES, answer, lambda row: _kline(pair, interval, row, sent_at, receipt))
+        bars = read_rows(_KLINES, answer, lambda row: _kline(pair, interval, row, sent_at, receipt))
         bars = [bar for bar in bars if start_at <= bar.opened_at and (until_at is None or bar.opened_at <= until_at)]
         bars.sort(key=lambda bar: bar.opened_at)
         return bars
-
-    def wait_s(self) -> float:
-        """Tell for how long the exchange wants no further call; a call that cannot wait so long fails at once."""
-        return self._pacing.wait_s(time.monotonic())
-
-    def close(self) -> None:
-        """Close the connection; a further call would open another one."""
-        if self._session is not None:
-            self._session.close()
-
-    def _get(
-        self, path: str, asked: Mapping[str, str] | None = None, *, repeats: int = 0
-    ) -> tuple[object, datetime | None]:
-        """Give the `data` of an answer, and when the exchange says it was sent.
-
-        Args:
-            path: What is called.
-            asked: Its parameters.
-            repeats: How often it is sent again when the connection breaks before there is an answer.
-        """
-        import requests
-
-        if self._session is None:
-            self._session = session_by(self._route)
-        self._take_turn(path)
-        self._route.start(path)
-        address = self.url + path + (f"?{urlencode(asked)}" if asked else "")
-        with _failures(path, self._route):
-            request = self._session.prepare_request(requests.Request("GET", address))
-            adapter = self._session.get_adapter(self.url)
-            adapter.max_retries = self._route.retries(repeats)  # type: ignore[attr-defined]  # it is an HTTPAdapter
-            # The session itself would read the body of a redirect, whatever its size, and keep cookies.
-            response = adapter.send(request, timeout=self._route.timeout_s)
-            with contextlib.closing(response):
-                status = f"HTTP {response.status_code} {quoted(response.reason or '')}".rstrip()
-                if response.is_redirect:
-                    place = quoted(response.headers["location"])
-                    raise RestFailed(path, f"{status} points to {place}, and redirects are not followed")
-                body = _body(path, response)
-        try:
-            return _content(path, body, None if response.status_code == _OK else status)
-        except RestFailed as failure:
-            if failure.code == TOO_FREQUENT:
-                self._pacing.refused(time.monotonic())
-            raise
-
-    def _take_turn(self, path: str) -> None:
-        """Wait until the exchange's limit leaves room for this call, or fail when that is later than its deadline."""
-        wait_s = self.wait_s()
-        if wait_s > self._route.timeout_s:
-            limit = f"{CALLS} calls in {WINDOW_S:g} s are allowed"
-            raise RestFailed(path, f"not sent, because {limit}; the next may leave in {wait_s:.1f} s")
-        if wait_s > 0:
-            threading.Event().wait(wait_s)
-        self._pacing.called(time.monotonic())
-
-
-def _body(path: str, response: requests.Response) -> bytes:
-    """Read an answer to its end."""
-    body = b""
-    while piece := response.raw.read(_CHUNK, decode_content=False):
-        body += piece
-        if len(body) > MAX_BYTES:
-            raise RestFailed(path, f"the answer has more than {MAX_BYTES} bytes")
-    return body
-
-
-def _content(path: str, body: bytes, bad_status: str | None) -> tuple[object, datetime | None]:
-    """Give the `data` of an envelope that tells of success, and its time where it has one.
-
-    Nearly everything is answered with status 200, refusals too; some of them call themselves HTML.
-
-    Args:
-        path: What was called.
-        body: What came; its content type does not count.
-        bad_status: The HTTP status where it is none of success.
-    """
-    text = body.decode(errors="backslashreplace")
-    try:
-        envelope: Mapping[str, object] = parsed(text)
-    except DecodeError as error:
-        raise RestFailed(path, bad_status or f"the answer is no JSON object: {error.frame}") from None
-    code = envelope.get("error_code")
-    if isinstance(code, str) and _CODE.fullmatch(code):  # as in the answers that ccxt's tests hold
-        code = int(code)
-    if not isinstance(code, int) or isinstance(code, bool):
-        raise RestFailed(path, bad_status or f"the answer has no error_code: {text}")
-    if code != 0:
-        raise RestFailed(path, f"{envelope.get('msg') or 'without a reason'}", code)
-    if bad_status or envelope.get("result") not in (True, "true"):
-        raise RestFailed(path, bad_status or f"the answer is no success: {text}")
-    try:
-        return envelope.get("data"), values.epoch(envelope["ts"], "ts")
-    except (KeyError, BadValueError):
-        return envelope.get("data"), None
 
 
 def _checked_size(size: int, most: int) -> str:
@@ -278,12 +173,27 @@ def _aware(moment: datetime) -> datetime:
     return moment
 
 
-def _read(path: str, answer: object, read: Callable[[object], _Row]) -> list[_Row]:
+def read_rows(path: str, answer: object, read: Callable[[object], _Row]) -> list[_Row]:
     """Read every row of an answer."""
     try:
         return [read(row) for row in values.rows(answer, "the answer")]
     except BadValueError as bad:
         raise RestFailed(path, f"the answer cannot be read: {bad}") from None
+
+
+def _rules(row: object) -> PairRules:
+    """Read what orders of a pair must keep to; numbers come as text."""
+    rules = values.mapping(row, "the rules of a pair")
+    least: dict[str, Decimal | None] = {
+        key: values.decimal_or_none(rules, key) for key in ("minTranQua", "minOrderAmount")
+    }
+    return PairRules(
+        pair=values.pair_name(values.member(rules, "symbol")),
+        price_places=values.whole(values.member(rules, "priceAccuracy"), "priceAccuracy"),
+        amount_places=values.whole(values.member(rules, "quantityAccuracy"), "quantityAccuracy"),
+        least_amount=least["minTranQua"] or Decimal(0),
+        least_value=least["minOrderAmount"] or Decimal(0),
+    )
 
 
 def _trade(pair: str, row: object, sent_at: datetime | None, receipt: Receipt) -> Trade:
@@ -325,29 +235,3 @@ def _kline(pair: str, interval: str, row: object, sent_at: datetime | None, rece
         receipt=receipt,
         source="backfill",
     )
-
-
-@contextlib.contextmanager
-def _failures(path: str, route: Route) -> Iterator[None]:
-    """Turn what the libraries raise into `RestFailed`."""
-    from urllib3.exceptions import HTTPError
-
-    try:
-        yield
-    except (OSError, HTTPError) as error:  # the errors of requests are OSErrors
-        raise RestFailed(path, _words(error, route.timeout_s)) from error
-
-
-def _words(error: BaseException, timeout_s: float) -> str:
-    """Say what went wrong: the libraries wrap it several times, in texts with addresses of the memory."""
-    chain = [error]
-    while (inner := chain[-1].__cause__ or chain[-1].__context__) and inner not in chain:
-        chain.append(inner)
-    for found in chain:
-        if isinstance(found, ssl.SSLCertVerificationError):
-            return f"the certificate is not trusted: {found.verify_message}"
-        if isinstance(found, TimeoutError):
-            return f"no whole answer within {timeout_s:g} s"
-        if isinstance(found, ssl.SSLError) and found.reason:
-            return f"TLS failed: {found.reason}"
-    return f"the connection broke: {type(chain[-1]).__name__}"

@@ -33,12 +33,14 @@ class Route:
         self.timeout_s = timeout_s
         self.context = verified_context(ca_file)
         self._proxy: Any = None if proxy is None else proxy_at(proxy)
+        self.has_sent = False  # whether anything of the call's request may have left
         self._path = ""
         self._ends_s = 0.0
 
     def start(self, path: str) -> None:
         """Begin a call."""
         self._path = path
+        self.has_sent = False
         self._ends_s = time.monotonic() + self.timeout_s
 
     def left_s(self) -> float:
@@ -150,11 +152,23 @@ def session_by(route: Route) -> requests.Session:
         def _new_conn(self) -> socket.socket:
             return route.connected(self.host, self.port)
 
+        def send(self, content: Any) -> None:
+            if self.sock is None:
+                self.connect()
+            route.has_sent = True
+            super().send(content)
+
     class Secured(HTTPSConnection):
         response_class = Response
 
         def _new_conn(self) -> socket.socket:
             return route.connected(self.host, self.port)
+
+        def send(self, content: Any) -> None:
+            if self.sock is None:
+                self.connect()
+            route.has_sent = True
+            super().send(content)
 
         def connect(self) -> None:
             # Whatever requests wants to trust, certifi's list say: only the route's authorities count.

@@ -7,7 +7,20 @@ methods in the same order, so that `v2.py` and `simple.py` can be read side by s
 from __future__ import annotations
 
 from lbank_ws.errors import UsageError
-from lbank_ws.wire.messages import Ack, Denial, Dialect, Ignored, Message, Ping, Pong, Push, Reply
+from lbank_ws.wire.messages import (
+    Ack,
+    Denial,
+    Dialect,
+    Ignored,
+    LogInReply,
+    Message,
+    OrderReply,
+    OrderRequest,
+    Ping,
+    Pong,
+    Push,
+    Reply,
+)
 from lbank_ws.wire.simple import Simple
 from lbank_ws.wire.v2 import V2
 
@@ -19,7 +32,10 @@ __all__ = [
     "Denial",
     "Dialect",
     "Ignored",
+    "LogInReply",
     "Message",
+    "OrderReply",
+    "OrderRequest",
     "Ping",
     "Pong",
     "Push",

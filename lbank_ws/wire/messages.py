@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 from typing import NamedTuple, Protocol
 
 from lbank_ws.channels import Channel, Topic
-from lbank_ws.events import Event, Receipt
+from lbank_ws.events import Event, Receipt, Side
 
 
 class Push(NamedTuple):
@@ -54,12 +55,46 @@ class Denial(NamedTuple):
         code: Its number, or None.
         topic: The one that was refused, or None where the frame does not say.
         pairs: The pairs that it names as unknown; empty where it names none.
+        is_about_key: Whether it says that a subscribe key opens nothing.
     """
 
     reason: str
     code: int | None = None
     topic: Topic | None = None
     pairs: tuple[str, ...] = ()
+    is_about_key: bool = False
+
+
+class LogInReply(NamedTuple):
+    """The exchange answered a log-in.
+
+    Attributes:
+        is_accepted: Whether it said yes.
+        code: Its number of a refusal, or None.
+        reason: Its own words, with IP addresses masked; empty where it sent none.
+    """
+
+    is_accepted: bool
+    code: int | None = None
+    reason: str = ""
+
+
+class OrderReply(NamedTuple):
+    """The exchange answered an order.
+
+    Attributes:
+        number: The one that was sent with it, or None where the frame names none.
+        is_accepted: Whether it said yes.
+        order_id: Its id of the order, or None where it named none.
+        code: Its number of a refusal, or None.
+        reason: Its own words, with IP addresses masked; empty where it sent none.
+    """
+
+    number: str | None
+    is_accepted: bool
+    order_id: str | None = None
+    code: int | None = None
+    reason: str = ""
 
 
 class Ignored(NamedTuple):
@@ -68,7 +103,29 @@ class Ignored(NamedTuple):
     why: str
 
 
-Message = Push | Reply | Ping | Pong | Ack | Denial | Ignored
+Message = Push | Reply | Ping | Pong | Ack | Denial | LogInReply | OrderReply | Ignored
+
+
+class OrderRequest(NamedTuple):
+    """An order to be placed over a socket, as valid as its sender could make it.
+
+    Attributes:
+        pair: For example `btc_usdt`.
+        side: `buy` or `sell`.
+        order_type: `limit`, `market`, `maker`, `ioc` or `fok`.
+        price: The limit, in the quote currency; None for a market order.
+        amount: In the base currency; None for a market buy.
+        value: What a market buy may spend, in the quote currency; None for every other.
+        client_id: The id that it is placed with.
+    """
+
+    pair: str
+    side: Side
+    order_type: str
+    price: Decimal | None
+    amount: Decimal | None
+    value: Decimal | None
+    client_id: str
 
 
 class Dialect(Protocol):
@@ -78,6 +135,7 @@ class Dialect(Protocol):
     path: str
     urls: tuple[str, ...]
     has_requests: bool  # whether a stream can be asked for once
+    has_orders: bool  # whether a line logs in, and takes orders then
 
     def spelling(self, topic: Topic) -> str:
         """Give the wire's name of a topic; two topics of the same name cannot be told apart.
@@ -86,10 +144,15 @@ class Dialect(Protocol):
             UsageError: The dialect has no such topic.
         """
 
-    def subscribe(self, topic: Topic) -> str:
-        """Give the frame that asks for a topic."""
+    def subscribe(self, topic: Topic, key: str | None = None) -> str:
+        """Give the frame that asks for a topic.
 
-    def unsubscribe(self, topic: Topic) -> str:
+        Args:
+            topic: What to ask for.
+            key: The subscribe key, for a topic of an account; such a frame is a secret.
+        """
+
+    def unsubscribe(self, topic: Topic, key: str | None = None) -> str:
         """Give the frame that ends it."""
 
     def request(
@@ -105,6 +168,29 @@ class Dialect(Protocol):
 
         Raises:
             UsageError: The dialect has no one-shot requests.
+        """
+
+    def log_in(self, key: str, timestamp: str, signature: str) -> str:
+        """Give the frame that logs a line in; such a frame is a secret.
+
+        Args:
+            key: The API key.
+            timestamp: Epoch milliseconds.
+            signature: Made for this timestamp.
+
+        Raises:
+            UsageError: The dialect has no log-in.
+        """
+
+    def order(self, number: str, order: OrderRequest) -> str:
+        """Give the frame that places an order.
+
+        Args:
+            number: Its answer should name it.
+            order: What to place.
+
+        Raises:
+            UsageError: The dialect has no orders.
         """
 
     def ping(self, number: int) -> str:

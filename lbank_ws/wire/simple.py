@@ -15,9 +15,9 @@ from lbank_ws.channels import Channel, Topic
 from lbank_ws.errors import DecodeError, UsageError
 from lbank_ws.events import Depth, Event, Receipt, Ticker, Trade
 from lbank_ws.quoting import quoted
-from lbank_ws.wire import values
+from lbank_ws.wire import simple_orders, values
 from lbank_ws.wire.levels import Levels
-from lbank_ws.wire.messages import Ack, Denial, Ignored, Message, Ping, Pong, Push
+from lbank_ws.wire.messages import Ack, Denial, Ignored, Message, OrderRequest, Ping, Pong, Push
 from lbank_ws.wire.values import BadValueError, member
 
 # Assumption: the guide names three streams and spells only the ticker's topic.
@@ -32,6 +32,7 @@ class Simple:
     path = "/ws"
     urls: tuple[str, ...] = ("wss://api.lbkex.com/ws",)
     has_requests = False
+    has_orders = True
 
     def __init__(self) -> None:
         self._ids: dict[Topic, str] = {}
@@ -40,14 +41,15 @@ class Simple:
     def spelling(self, topic: Topic) -> str:
         """Give the wire's name of a topic: it has no underscore and no number of levels."""
         if topic.channel not in _NAMES:
-            raise UsageError(f"the simple dialect has no {topic.channel}; use LBankClient() with V2")
+            what = "account streams" if topic.channel.is_private else topic.channel
+            raise UsageError(f"the simple dialect has no {what}; use LBankClient() with V2")
         return f"market.{topic.pair.replace('_', '')}.{_NAMES[topic.channel]}"
 
-    def subscribe(self, topic: Topic) -> str:
+    def subscribe(self, topic: Topic, key: str | None = None) -> str:
         """Give the frame that asks for a topic."""
         return values.json_text({"sub": self.spelling(topic), "id": self._id(topic)})
 
-    def unsubscribe(self, topic: Topic) -> str:
+    def unsubscribe(self, topic: Topic, key: str | None = None) -> str:
         """Give the frame that ends it."""
         return values.json_text({"unsub": self.spelling(topic), "id": self._id(topic)})
 
@@ -56,6 +58,14 @@ class Simple:
     ) -> NoReturn:
         """Raise `UsageError`: the guide knows no one-shot requests."""
         raise UsageError("the simple dialect has no one-shot requests; use LBankClient() with V2")
+
+    def log_in(self, key: str, timestamp: str, signature: str) -> str:
+        """Give the frame that logs a line in."""
+        return simple_orders.log_in(key, timestamp, signature)
+
+    def order(self, number: str, order: OrderRequest) -> str:
+        """Give the frame that places an order."""
+        return simple_orders.order(number, order)
 
     def ping(self, number: int) -> str:
         """Give the frame that asks the exchange whether it lives (assumption)."""
@@ -67,6 +77,8 @@ class Simple:
         try:
             if "ch" in fields:
                 return self._push(fields, frame, receipt)
+            if "op" in fields:
+                return simple_orders.reply(fields)
             return self._control(fields, frame)
         except BadValueError as bad:
             raise DecodeError(str(bad), frame) from None

@@ -9,17 +9,25 @@ import importlib
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from typing import NoReturn
 
 from lbank_ws.channels import Channel, Topic
-from lbank_ws.errors import DecodeError
+from lbank_ws.errors import DecodeError, UsageError
 from lbank_ws.events import Kline, Receipt, Ticker, Trade
 from lbank_ws.quoting import quoted
-from lbank_ws.wire import making, values
+from lbank_ws.wire import making, v2_account, values
 from lbank_ws.wire.levels import Levels, parsed_book
-from lbank_ws.wire.messages import Denial, Ignored, Message, Ping, Pong, Push, Reply
+from lbank_ws.wire.messages import Denial, Ignored, Message, OrderRequest, Ping, Pong, Push, Reply
 from lbank_ws.wire.values import BadValueError, member
 
-_NAMES = {Channel.TICKER: "tick", Channel.DEPTH: "depth", Channel.TRADE: "trade", Channel.KLINE: "kbar"}
+_NAMES = {
+    Channel.TICKER: "tick",
+    Channel.DEPTH: "depth",
+    Channel.TRADE: "trade",
+    Channel.KLINE: "kbar",
+    Channel.ORDER: v2_account.ORDERS,
+    Channel.BALANCE: v2_account.BALANCES,
+}
 _SHORT = 300  # characters; in a short book there is nothing to win
 _PUSHED_BAR = ("o", "h", "l", "c", "v", "a", "n")
 _REPLY_BAR = ("open", "high", "low", "close", "volume", "turnover", "count")
@@ -45,18 +53,19 @@ class V2:
     # The order in which they did best: docs/reference/wire.md, "Hosts".
     urls: tuple[str, ...] = ("wss://api.lbkex.com/ws/V2/", "wss://api.lbank.info/ws/V2/", "wss://www.lbkex.net/ws/V2/")
     has_requests = True
+    has_orders = False
 
     def spelling(self, topic: Topic) -> str:
         """Give the wire's name of a topic."""
         return "/".join([_NAMES[topic.channel], topic.pair, *_parameters(topic).values()])
 
-    def subscribe(self, topic: Topic) -> str:
+    def subscribe(self, topic: Topic, key: str | None = None) -> str:
         """Give the frame that asks for a topic; the exchange does not acknowledge it."""
-        return _frame(action="subscribe", subscribe=_NAMES[topic.channel], **_parameters(topic), pair=topic.pair)
+        return _subscription("subscribe", topic, key)
 
-    def unsubscribe(self, topic: Topic) -> str:
+    def unsubscribe(self, topic: Topic, key: str | None = None) -> str:
         """Give the frame that ends it."""
-        return _frame(action="unsubscribe", subscribe=_NAMES[topic.channel], **_parameters(topic), pair=topic.pair)
+        return _subscription("unsubscribe", topic, key)
 
     def request(
         self, topic: Topic, *, size: int | None = None, start_at: datetime | None = None, end_at: datetime | None = None
@@ -70,6 +79,14 @@ class V2:
         if size is not None:
             fields["size"] = str(size)
         return _frame(**fields)
+
+    def log_in(self, key: str, timestamp: str, signature: str) -> NoReturn:
+        """Raise `UsageError`: V2 has subscribe keys in place of a log-in."""
+        raise UsageError("V2 has no log-in on the socket; use LBankClient(dialect='simple')")
+
+    def order(self, number: str, order: OrderRequest) -> NoReturn:
+        """Raise `UsageError`: V2 takes orders over REST."""
+        raise UsageError("V2 takes no orders on the socket; they go over REST")
 
     def ping(self, number: int) -> str:
         """Give the frame that asks the exchange whether it lives."""
@@ -88,6 +105,17 @@ class V2:
             return _control(fields, frame)
         except BadValueError as bad:
             raise DecodeError(str(bad), frame) from None
+
+
+def _subscription(action: str, topic: Topic, key: str | None) -> str:
+    fields = {"action": action, "subscribe": _NAMES[topic.channel], **_parameters(topic)}
+    if topic.channel.is_private:
+        if key is None:
+            raise LookupError(f"{topic} needs a subscribe key")
+        fields["subscribeKey"] = key
+    if topic.channel is not Channel.BALANCE:
+        fields["pair"] = topic.pair
+    return _frame(**fields)
 
 
 def _parameters(topic: Topic) -> dict[str, str]:
@@ -115,7 +143,7 @@ def _control(fields: Mapping[str, object], frame: str) -> Message:
         reason = quoted(text) if isinstance(text, str) else "no reason was given"
         named = _UNKNOWN_PAIRS.search(reason)
         pairs = tuple(part.strip() for part in named[1].split(",")) if named else ()
-        return Denial(reason, pairs=pairs)
+        return Denial(reason, pairs=pairs, is_about_key=not named and "key" in reason.lower())
     return Ignored(f"a frame of type {values.word(fields.get('type'))} and action {values.word(action)}")
 
 
@@ -256,4 +284,6 @@ _READERS: Mapping[str, Callable[[Mapping[str, object], str, Receipt], Message]] 
     "depth": _depth,
     "trade": _trade,
     "kbar": _kbar,
+    v2_account.ORDERS: v2_account.order_update,
+    v2_account.BALANCES: v2_account.balance_update,
 }

@@ -64,7 +64,9 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "channels": ("quoting", "errors"),
     "pushed": (),
     "account_events": ("channels", "pushed"),
-    "events": ("causes", "errors", "channels", "pushed", "account_events"),
+    "events": ("causes", "errors", "channels", "pushed", "account_events", "notebook"),
+    # Of events it knows the names of the types alone.
+    "notebook": ("events",),
     "reach": ("errors",),
     "signer": ("errors", "quoting", "environment"),
     # Without an address of the caller's the dialect's own counts, and its path.

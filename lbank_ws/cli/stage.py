@@ -72,7 +72,7 @@ class Stage:
         self._lock = threading.Lock()
         self._drawn_s = 0.0
         self._trouble = ""
-        self._where = "practice exchange" if is_box else "LBank"
+        self._where = "practice exchange" if is_box else ""
         client.on_status(self._note)
         client.on_error(self.fault)
 
@@ -105,7 +105,8 @@ class Stage:
 
     def _foot(self, width: int) -> Text:
         trouble = self._trouble
-        foot = Text(trouble or f"{self._where} · Ctrl-C ends it", WARN if trouble else DIM, no_wrap=True)
+        where = self._where or next((line.host for line in self._client.lines() if line.host), "dialling")
+        foot = Text(trouble or f"{where} · Ctrl-C ends it", WARN if trouble else DIM, no_wrap=True)
         foot.truncate(width, overflow="ellipsis")
         return foot
 

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from lbank_ws.causes import Cause, Flaw, GapCause
 from lbank_ws.channels import DEFAULT_LEVELS, INTERVALS, Channel, Topic
-from lbank_ws.client import Ended, LBankClient
-from lbank_ws.dealing import Paper
 from lbank_ws.errors import (
     CallbackError,
     ConnectionLost,
@@ -35,46 +33,48 @@ from lbank_ws.errors import (
     SubscriptionRefused,
     UsageError,
 )
-from lbank_ws.events import (
-    BalanceUpdate,
-    Depth,
-    Event,
-    Fill,
-    Gap,
-    Kline,
-    Level,
-    OrderStatus,
-    OrderUpdate,
-    Status,
-    Ticker,
-    Trade,
-)
-from lbank_ws.feed.backlog import Policy
-from lbank_ws.feed.subscriptions import Subscribed
-from lbank_ws.knowing import LineView, SubscriptionStats
-from lbank_ws.signer import Credentials
-from lbank_ws.subscribing import Subscription
-from lbank_ws.trading.fates import Fate
-from lbank_ws.trading.placing import PlacedOrder
-from lbank_ws.trading.resolver import Resolution
-from lbank_ws.trading.ticket import PairRules
-from lbank_ws.trading_errors import (
-    CredentialsRefused,
-    JournalBusy,
-    JournalFailed,
-    OrderRefused,
-    OrdersHalted,
-    OrdersStillOpen,
-    OrderUnknown,
-    RestRefused,
-)
 from lbank_ws.version import VERSION
 
 if TYPE_CHECKING:
+    from lbank_ws.client import Ended, LBankClient
     from lbank_ws.collect.collector import Collector
     from lbank_ws.collect.files import FileStore
     from lbank_ws.collect.sqlite import SqliteStore
+    from lbank_ws.dealing import Paper
+    from lbank_ws.events import (
+        BalanceUpdate,
+        Depth,
+        Event,
+        Fill,
+        Gap,
+        Kline,
+        Level,
+        OrderStatus,
+        OrderUpdate,
+        Status,
+        Ticker,
+        Trade,
+    )
+    from lbank_ws.feed.backlog import Policy
+    from lbank_ws.feed.subscriptions import Subscribed
+    from lbank_ws.knowing import LineView, SubscriptionStats
     from lbank_ws.playback import replay
+    from lbank_ws.signer import Credentials
+    from lbank_ws.subscribing import Subscription
+    from lbank_ws.trading.fates import Fate
+    from lbank_ws.trading.placing import PlacedOrder
+    from lbank_ws.trading.resolver import Resolution
+    from lbank_ws.trading.ticket import PairRules
+    from lbank_ws.trading_errors import (
+        CredentialsRefused,
+        JournalBusy,
+        JournalFailed,
+        OrderRefused,
+        OrdersHalted,
+        OrdersStillOpen,
+        OrderUnknown,
+        RestRefused,
+    )
 
 __version__ = VERSION
 
@@ -150,21 +150,26 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import what few scripts need when it is first asked for, because of what it brings along."""
+    """Import the client and what comes with it when it is first asked for.
+
+    That takes a tenth of a second, for which `lbank-ws --help` need not wait. `replay` brings still more.
+    """
     if name == "replay":
         from lbank_ws.playback import replay
 
         return replay
-    if name == "Collector":
-        from lbank_ws.collect.collector import Collector
+    if name in ("Collector", "FileStore", "SqliteStore"):
+        from lbank_ws.collect import collector, files, sqlite
 
-        return Collector
-    if name == "FileStore":
-        from lbank_ws.collect.files import FileStore
+        return next(vars(module)[name] for module in (collector, files, sqlite) if name in vars(module))
+    if name in __all__:
+        from lbank_ws import client, dealing, events, knowing, signer, subscribing, trading_errors
+        from lbank_ws.feed import backlog, subscriptions
+        from lbank_ws.trading import fates, placing, resolver, ticket
 
-        return FileStore
-    if name == "SqliteStore":
-        from lbank_ws.collect.sqlite import SqliteStore
-
-        return SqliteStore
+        late = (client, dealing, events, knowing, signer, subscribing, trading_errors, backlog, subscriptions)
+        for module in (*late, fates, placing, resolver, ticket):
+            if name in vars(module):
+                globals()[name] = vars(module)[name]
+                return globals()[name]
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,8 +1,8 @@
 """What can go wrong, and whose fault it is.
 
 The class names the party: `UsageError` the caller, `DecodeError` and `Refused` the exchange,
-`ConnectionLost` and `GaveUp` the line, `CallbackError` the user's callback. Facts are attributes; `str()`
-makes the sentence. No key, secret, signature or IP address enters one.
+`ConnectionLost` and `GaveUp` the line, `CallbackError` the user's callback. Facts are attributes; `sentence()`
+makes words of them, and `str()` adds where the class is explained. No key, secret, signature or IP address enters one.
 """
 
 from __future__ import annotations
@@ -16,7 +16,22 @@ ADVICE = "check the spelling of the pair and that LBank still lists it"  # when 
 
 
 class LBankError(Exception):
-    """The parent of every error that this package raises or hands on."""
+    """The parent of every error that this package raises or hands on.
+
+    `str()` is its sentence and where in docs/reference/errors.md more stands of it.
+    """
+
+    @property
+    def link(self) -> str:
+        """Where docs/reference tells its cause and its cure: `errors#gaveup`."""
+        return f"errors#{type(self).__name__.lower()}"
+
+    def sentence(self) -> str:
+        """Say what came and what was expected; and behind the last "; ", what to do about it."""
+        return super().__str__()
+
+    def __str__(self) -> str:
+        return f"{self.sentence()} (docs: {self.link})"
 
 
 class UsageError(LBankError, ValueError):
@@ -36,8 +51,8 @@ class MissingExtra(UsageError):
         self.package = package
         self.extra = extra
 
-    def __str__(self) -> str:
-        return f"this needs the package {self.package}: pip install 'lbank-ws[{self.extra}]'"
+    def sentence(self) -> str:
+        return f"this needs the package {self.package}; pip install 'lbank-ws[{self.extra}]'"
 
 
 class RecordingBusy(UsageError):
@@ -51,7 +66,7 @@ class RecordingBusy(UsageError):
         super().__init__(path)
         self.path = path
 
-    def __str__(self) -> str:
+    def sentence(self) -> str:
         return f"{quoted(self.path)} is being written by another recorder; wait for its end, or name another file"
 
 
@@ -68,7 +83,7 @@ class DecodeError(LBankError):
         self.frame = quoted(frame)
         super().__init__(problem, self.frame)
 
-    def __str__(self) -> str:
+    def sentence(self) -> str:
         return (
             f"cannot read a frame of the exchange: {self.problem}; "
             f"the feed goes on without it, please report this frame: {self.frame}"
@@ -88,7 +103,7 @@ class Refused(LBankError):
         self.reason = quoted(reason)
         super().__init__(code, self.reason)
 
-    def __str__(self) -> str:
+    def sentence(self) -> str:
         return f"the exchange refused (code {self.code}): {self.reason}"
 
 
@@ -112,7 +127,7 @@ class SubscriptionRefused(Refused):
         self.advice = advice
         self.args = (topic, code, self.reason, advice)
 
-    def __str__(self) -> str:
+    def sentence(self) -> str:
         return f"the exchange refused {self.topic} (code {self.code}): {self.reason}; {self.advice}"
 
 
@@ -124,7 +139,7 @@ class LoginRefused(Refused):
         reason: Its own words, with IP addresses masked.
     """
 
-    def __str__(self) -> str:
+    def sentence(self) -> str:
         return (
             f"the exchange refused the log-in (code {self.code}): {self.reason}; "
             "check the API key and its secret, to which IP address the key is bound, and this computer's clock"
@@ -146,7 +161,7 @@ class ConnectionLost(LBankError):
         self.retry_after_s = retry_after_s
         super().__init__(cause, detail)
 
-    def __str__(self) -> str:
+    def sentence(self) -> str:
         return f"{self.cause}: {self.detail}"
 
 
@@ -165,7 +180,7 @@ class Stale(LBankError):
         self.why = why
         self.since = since
 
-    def __str__(self) -> str:
+    def sentence(self) -> str:
         since = "so far" if self.since is None else f"since {self.since:%Y-%m-%d %H:%M:%S} UTC"
         return f"there is no good {self._what()} of {self.pair} {since}: {self.why}"
 
@@ -214,10 +229,10 @@ class GaveUp(LBankError):
         self.attempts = attempts
         self.last = last
 
-    def __str__(self) -> str:
+    def sentence(self) -> str:
         return (
-            f"gave up after {self.after_s:.1f} s and {self.attempts} attempts; the last ended with {self.last}; "
-            "check the network, or raise give_up_after_s"
+            f"gave up after {self.after_s:.1f} s and {self.attempts} attempts; "
+            f"the last ended with {self.last.sentence()}; check the network, or raise give_up_after_s"
         )
 
 
@@ -235,7 +250,7 @@ class NoEvent(LBankError, TimeoutError):
         self.topic = topic
         self.timeout_s = timeout_s
 
-    def __str__(self) -> str:
+    def sentence(self) -> str:
         return f"no {self.topic} came within {self.timeout_s:g} s; a quiet pair may need longer"
 
 
@@ -252,7 +267,7 @@ class CallbackError(LBankError):
         self.callback = callback
         self.event = event
 
-    def __str__(self) -> str:
+    def sentence(self) -> str:
         kind = type(self.event).__name__
         return f"the callback {self.callback!r} raised {self.__cause__!r} on a {kind}; the feed goes on"
 
@@ -278,7 +293,7 @@ class SlowCallback(LBankError):
         self.took_s = took_s
         self.waiting = waiting
 
-    def __str__(self) -> str:
+    def sentence(self) -> str:
         return (
             f"{self.decorator} {self.callback!r} took {self.took_s:.1f} s, {self.waiting} events waiting; "
             "do less in it, or hand the work to a thread of yours"
@@ -298,7 +313,7 @@ class EventsDropped(LBankError):
         self.count = count
         self.waiting = waiting
 
-    def __str__(self) -> str:
+    def sentence(self) -> str:
         return (
             f"{self.count} events were dropped: the callbacks are slower than the feed and {self.waiting} events wait; "
             "do less in the callback, or hand the work to a thread of yours"
@@ -322,7 +337,7 @@ class RestFailed(LBankError):
         self.was_sent = was_sent
         super().__init__(path, self.reason, code)
 
-    def __str__(self) -> str:
+    def sentence(self) -> str:
         if self.code is None:
             return f"the REST call {self.path} failed: {self.reason}"
         return f"the exchange refused the REST call {self.path} (code {self.code}): {self.reason}"
@@ -343,7 +358,7 @@ class RecordingFailed(LBankError):
         self.reason = reason
         self.has_begun = has_begun
 
-    def __str__(self) -> str:
+    def sentence(self) -> str:
         path = quoted(self.path)
         what = f"the recording {path} has ended" if self.has_begun else f"cannot record to {path}"
         return f"{what}: {self.reason}; the feed goes on without it"
@@ -362,7 +377,7 @@ class StoreBusy(UsageError):
         self.path = path
         self.holder = holder
 
-    def __str__(self) -> str:
+    def sentence(self) -> str:
         who = f" by {quoted(self.holder)}" if self.holder else ""
         return f"{quoted(self.path)} is being written{who}; wait for its end, or name another store"
 
@@ -382,7 +397,7 @@ class StoreFailed(LBankError):
         self.reason = reason
         self.has_begun = has_begun
 
-    def __str__(self) -> str:
+    def sentence(self) -> str:
         what = "the collection into" if self.has_begun else "cannot write into"
         end = " has ended" if self.has_begun else ""
         return f"{what} {quoted(self.path)}{end}: {self.reason}"
@@ -401,5 +416,5 @@ class StoreDamaged(LBankError):
         self.problem = problem
         super().__init__(path, problem)
 
-    def __str__(self) -> str:
+    def sentence(self) -> str:
         return f"{quoted(self.path)} is damaged: {quoted(self.problem)}"

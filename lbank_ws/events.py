@@ -78,6 +78,12 @@ class Ticker(MarketEvent):
     change_pct: Decimal | None = None
     side: Side | None = None
 
+    def _repr_html_(self) -> str:
+        """Give what a notebook shows."""
+        from lbank_ws.notebook import ticker_html
+
+        return ticker_html(self)
+
 
 class Level(NamedTuple):
     """One line of an order book.
@@ -136,6 +142,12 @@ class Depth(MarketEvent):
         """Best ask less best bid, or None when a side is empty; below zero in a crossed book."""
         bid, ask = self.best_bid, self.best_ask
         return None if bid is None or ask is None else ask.price - bid.price
+
+    def _repr_html_(self) -> str:
+        """Give what a notebook shows."""
+        from lbank_ws.notebook import depth_html
+
+        return depth_html(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +208,12 @@ class Kline(MarketEvent):
     trades: int | None = None
     closed: bool = False
     fault: Flaw | None = None
+
+    def _repr_html_(self) -> str:
+        """Give what a notebook shows."""
+        from lbank_ws.notebook import kline_html
+
+        return kline_html(self)
 
 
 Event = Ticker | Depth | Trade | Kline | OrderUpdate | BalanceUpdate

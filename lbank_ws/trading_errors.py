@@ -26,8 +26,8 @@ class RestRefused(RestFailed):
         self.advice = advice
         self.args = (path, self.reason, code, advice)
 
-    def __str__(self) -> str:
-        return f"{super().__str__()}; {self.advice}" if self.advice else super().__str__()
+    def sentence(self) -> str:
+        return f"{super().sentence()}; {self.advice}" if self.advice else super().sentence()
 
 
 class CredentialsRefused(RestRefused):
@@ -57,7 +57,7 @@ class OrderRefused(Refused):
         self.advice = advice
         self.args = (code, self.reason, client_id, advice)
 
-    def __str__(self) -> str:
+    def sentence(self) -> str:
         what = (
             f"the order {self.client_id} was not placed"
             if self.code is None
@@ -81,7 +81,7 @@ class OrderUnknown(LBankError):
         self.client_id = client_id
         self.pair = pair
 
-    def __str__(self) -> str:
+    def sentence(self) -> str:
         return (
             f"nobody knows whether the order {self.client_id} on {self.pair} was placed: {self.reason}; "
             f"do not place it again, ask: client.orders.resolve({self.client_id!r})"
@@ -103,7 +103,7 @@ class JournalBusy(UsageError):
         super().__init__(path)
         self.path = path
 
-    def __str__(self) -> str:
+    def sentence(self) -> str:
         return f"{quoted(self.path)} belongs to another client that is running; end that one, or name another journal"
 
 
@@ -120,7 +120,7 @@ class JournalFailed(LBankError):
         self.path = path
         self.reason = reason
 
-    def __str__(self) -> str:
+    def sentence(self) -> str:
         return f"cannot write the journal {quoted(self.path)}: {self.reason}; without it no order leaves"
 
 
@@ -139,7 +139,7 @@ class OrdersStillOpen(LBankError):
         self.orders = orders
         self.reason = reason
 
-    def __str__(self) -> str:
+    def sentence(self) -> str:
         what = (
             f"{len(self.orders)} orders on {self.pair} are still open"
             if self.orders

@@ -64,7 +64,7 @@ def test_pair_of_another_exchange_is_told_how_it_is_spelt_here(pair: str, meant:
     with pytest.raises(UsageError) as caught:
         checked_pair(pair)
 
-    assert str(caught.value).endswith(f", not {pair!r}; did you mean {meant}?")
+    assert caught.value.sentence().endswith(f", not {pair!r}; did you mean {meant}?")
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_option_of_another_channel_is_refused(channel: str, more: dict[str, Any]
     with pytest.raises(UsageError) as caught:
         topic(channel, "btc_usdt", **more)
 
-    assert str(caught.value) == problem
+    assert caught.value.sentence() == problem
 
 
 @pytest.mark.parametrize("channel", ["order", "balance"])

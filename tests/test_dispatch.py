@@ -374,7 +374,7 @@ class TestLog:
 
         lines = [record.getMessage() for record in caplog.records]
         assert len([line for line in lines if "ZeroDivisionError" in line]) == 2
-        assert [line.partition("goes on")[2] for line in lines if "ZeroDivisionError" in line] == [
+        assert [line.partition("(docs: errors#callbackerror)")[2] for line in lines if "ZeroDivisionError" in line] == [
             "",
             " (and 500 more like it since the last such line)",
         ]

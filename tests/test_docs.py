@@ -121,6 +121,20 @@ def test_every_error_is_explained_with_its_attributes(known):
     assert documented_attributes(known) <= set(names(text))
 
 
+@pytest.mark.parametrize("known", ERROR_CLASSES, ids=lambda known: known.__name__)
+def test_what_an_error_says_ends_with_a_link_that_leads_to_its_section(known):
+    """Whoever reads the message finds the cure; a class that makes its own `__str__` would lose the link."""
+    error = known.__new__(known)
+    page, _, anchor = error.link.partition("#")
+
+    assert "__str__" not in vars(known) or known is errors.LBankError
+    assert anchor in anchors(DOCS / "reference" / f"{page}.md")
+    if known is not errors.LBankError:
+        text = section(read("reference/errors.md"), known.__name__)
+        assert "**Whose fault:**" in text
+        assert "**Cure:**" in text
+
+
 def test_every_error_has_its_way_out_and_no_other_name_has():
     """Which errors to catch, and where, is the first thing to know about them."""
     table = firsts(section(read("reference/errors.md"), "Three ways out"))
@@ -277,3 +291,19 @@ def test_private_samples_prove_the_clock():
     on_time = [late_s for late_s in ahead_s if 0.001 <= late_s <= 0.030]
 
     assert len(on_time) == len(ahead_s) - 1 >= 5
+
+
+def test_every_link_of_llms_txt_exists():
+    """It is the map that programs read; a dead link sends them guessing."""
+    links = re.findall(r"\]\(([^)]+)\)", (ROOT / "llms.txt").read_text(encoding="utf-8"))
+
+    assert len(links) > 10
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_troubleshooting_has_the_symptoms_that_people_search_for():
+    """They paste the words that they see."""
+    told = " / ".join(headings(read("troubleshooting.md")))
+
+    for words in ("8 hours off", "Invalid order pairs", "10008", "Nothing comes", "403", "429", "proxy"):
+        assert words in told

@@ -81,7 +81,7 @@ IDS = [f"{type(error).__name__}-{number}" for number, error in enumerate(ERRORS)
 @pytest.mark.parametrize(
     ("error", "sentence"),
     [
-        (MissingExtra("pandas", "frames"), "this needs the package pandas: pip install 'lbank-ws[frames]'"),
+        (MissingExtra("pandas", "frames"), "this needs the package pandas; pip install 'lbank-ws[frames]'"),
         (
             DecodeError("latest is null, not a number", '{"tick":{}}'),
             "cannot read a frame of the exchange: latest is null, not a number; "
@@ -169,7 +169,8 @@ IDS = [f"{type(error).__name__}-{number}" for number, error in enumerate(ERRORS)
 )
 def test_sentence_says_what_came_and_what_to_do(error: LBankError, sentence: str):
     """It is all that a beginner reads."""
-    assert str(error) == sentence
+    assert error.sentence() == sentence
+    assert str(error) == f"{sentence} (docs: errors#{type(error).__name__.lower()})"
 
 
 def test_every_error_has_its_sentence_tested_and_one_parent():

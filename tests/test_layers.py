@@ -64,7 +64,9 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "channels": ("quoting", "errors"),
     "pushed": (),
     "account_events": ("channels", "pushed"),
-    "events": ("causes", "errors", "channels", "pushed", "account_events"),
+    "events": ("causes", "errors", "channels", "pushed", "account_events", "notebook"),
+    # Of events it knows the names of the types alone.
+    "notebook": ("events",),
     "reach": ("errors",),
     "signer": ("errors", "quoting", "environment"),
     # Without an address of the caller's the dialect's own counts, and its path.
@@ -116,7 +118,10 @@ NOT_IN_DECIDING = (
 )
 # What is called or read by such a name, and the only rooms that may.
 NAMED_ONLY_IN = {
-    "Thread": ("feed.line", "feed.dispatch", "feed.caretaker", "feed.fetching", "feed.recorder", "sandbox.loop_thread"),
+    "Thread": (
+        *("feed.line", "feed.dispatch", "feed.caretaker", "feed.fetching", "feed.recorder", "sandbox.loop_thread"),
+        "cli.checkup",
+    ),
     "environ": ("environment", "cli"),
     "environb": ("environment", "cli"),
     "getenv": ("environment", "cli"),

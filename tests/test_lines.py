@@ -271,7 +271,7 @@ def test_refusal_says_which_pair_was_meant(box, make_client, pair, has_rest, adv
         wait_until(is_advised, what=f"the advice {advice!r}")  # the list of pairs comes soon after the start
 
         assert client.subscriptions()[0].refusal is refusals[-1]
-        assert str(refusals[-1]).endswith(f"; {advice}")
+        assert refusals[-1].sentence().endswith(f"; {advice}")
 
 
 def test_trades_of_a_quiet_pair_are_live_when_nobody_objects(make_client):

@@ -138,7 +138,7 @@ def test_while_the_list_is_unknown_the_spelling_is_looked_at(pairs: frozenset[st
 def test_without_the_list_and_without_a_guess_the_usual_advice_is_given(pair: str):
     """The same words as on a refusal that nobody could look into."""
     assert listing(None).advice(pair) == ADVICE
-    assert str(SubscriptionRefused("ticker/a_b", None, "no")).endswith(ADVICE)
+    assert SubscriptionRefused("ticker/a_b", None, "no").sentence().endswith(ADVICE)
 
 
 @given(

@@ -321,15 +321,15 @@ def test_dials_that_failed_are_replayed_and_may_be_given_up(script):
     @patient.on_status
     def note(status):
         if status.topic is None:
-            kinds.append((status.kind, status.outage_s, str(status.cause)))
+            kinds.append((status.kind, status.outage_s, status.cause and status.cause.sentence()))
 
     patient.on_ticker("btc_usdt")(lambda ticker: kinds.append(int(ticker.last)))
 
     lbank_ws.replay(script.save(), patient)
 
     assert kinds == [
-        *(("opened", None, "None"), 1, 2, ("lost", None, "broken: cut"), ("failed", None, "unreachable: x")),
-        *(("reconnected", 10.5, "None"), 3),
+        *(("opened", None, None), 1, 2, ("lost", None, "broken: cut"), ("failed", None, "unreachable: x")),
+        *(("reconnected", 10.5, None), 3),
     ]
     with pytest.raises(GaveUp):
         lbank_ws.replay(script.path, hasty)

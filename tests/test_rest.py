@@ -212,7 +212,7 @@ def test_refusal_has_its_code_and_words(content: dict[str, object], code: int, r
         error = call(rest_of(http(server)))
 
     assert (error.path, error.code, error.reason) == ("/v2/timestamp.do", code, reason)
-    assert str(error).startswith(f"the exchange refused the REST call /v2/timestamp.do (code {code}): {reason}")
+    assert error.sentence().startswith(f"the exchange refused the REST call /v2/timestamp.do (code {code}): {reason}")
 
 
 def test_refusal_under_a_bad_status_has_its_code(rest_of):

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)?")
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)([kMGT])?B?")
 _BYTES = {None: 1, "k": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
-_CLOCK = re.compile(r"[0-9]{1,2}:[0-9]{2}(:[0-9]{2})?")
 _SECONDS = {None: 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_CLOCK = re.compile(r"[0-9]{1,2}:[0-9]{2}(:[0-9]{2})?")
 
 
 def duration_s(text: str) -> float:
@@ -53,7 +53,7 @@ def moment(text: str, now: datetime | None = None) -> datetime:
             return today if today > now else today + timedelta(days=1)
         named = datetime.fromisoformat(text.replace("Z", "+00:00"))
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a moment; write 18:00 or 2026-11-22T18:00 (UTC)") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not a moment; write 18:30 or 2026-11-26T18:30 (UTC)") from None
     named = named.replace(tzinfo=timezone.utc) if named.tzinfo is None else named
     if named <= now:
         raise argparse.ArgumentTypeError(f"{text!r} is over; write a moment that is to come, in UTC")
@@ -96,4 +96,22 @@ def add_source(command: argparse.ArgumentParser) -> None:
 def add_end(command: argparse.ArgumentParser) -> None:
     """Add the arguments that say when to end."""
     command.add_argument("--for", dest="for_s", type=duration_s, metavar="TIME", help="end after 30s, 5m, 1h")
+    command.add_argument("--until", type=moment, metavar="MOMENT", help="end at 18:30 or 2026-11-26T18:30, UTC")
     command.add_argument("--count", type=count, metavar="N", help="end after N lines")
+
+
+def add_form(command: argparse.ArgumentParser) -> None:
+    """Add the arguments that say what the output looks like."""
+    form = command.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="one JSON object a line, as in a pipe")
+    form.add_argument("--csv", action="store_true", help="comma-separated, with a head")
+    form.add_argument("--plain", action="store_true", help="plain lines on a terminal too")
+    command.add_argument("--no-color", action="store_true", help="no colours; also NO_COLOR=1")
+
+
+def left_s(args: argparse.Namespace) -> float | None:
+    """Give for how long a command may run by the arguments of `add_end`, in seconds; None for ever."""
+    lengths = [] if args.for_s is None else [args.for_s]
+    if args.until is not None:
+        lengths.append(max(0.0, (args.until - datetime.now(timezone.utc)).total_seconds()))
+    return min(lengths) if lengths else None

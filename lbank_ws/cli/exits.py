@@ -41,6 +41,8 @@ class Exit(IntEnum):
     TERMINATED = 143  # SIGTERM
 
 
+SIGNALLED = {Exit.INTERRUPTED: "Ctrl-C", Exit.TERMINATED: "SIGTERM"}
+
 MEANINGS: Mapping[Exit, str] = {
     Exit.DONE: "done: time is over, enough came, or SIGTERM came and everything was kept",
     Exit.FAILED: "a mistake of this package; please report the traceback",

@@ -6,6 +6,7 @@ import json
 import logging
 import sys
 from datetime import datetime, timezone
+from typing import TextIO
 
 _LEVELS = (logging.ERROR, logging.WARNING, logging.INFO, logging.DEBUG)
 
@@ -26,6 +27,18 @@ class JsonLines(logging.Formatter):
         return json.dumps(said, ensure_ascii=False)
 
 
+class _ToStandardError(logging.StreamHandler[TextIO]):
+    """Writes to what standard error is at that moment: a live table puts itself below what is written."""
+
+    @property
+    def stream(self) -> TextIO:
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, stream: TextIO) -> None:
+        pass
+
+
 def begin_logging(loudness: int, *, as_json: bool = False) -> None:
     """Send the log to standard error.
 
@@ -33,7 +46,7 @@ def begin_logging(loudness: int, *, as_json: bool = False) -> None:
         loudness: 0 for warnings, 1 and 2 for more, below 0 for errors alone.
         as_json: Write JSON lines.
     """
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _ToStandardError()
     text = logging.Formatter("%(asctime)s %(levelname)s %(message)s")
     handler.setFormatter(JsonLines() if as_json else text)
     logging.basicConfig(level=_LEVELS[max(0, min(loudness + 1, 3))], handlers=[handler])

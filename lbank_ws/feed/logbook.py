@@ -47,14 +47,14 @@ class Logbook:
 
         A refusal is a fault as well, and logged as one.
         """
-        host = status.host
+        host, cause = status.host, None if status.cause is None else status.cause.sentence()
         if status.kind == "failed":
             if self._turn(host) is not None:
-                log.warning("cannot reach %s (%s); attempt %d, trying on", host, status.cause, status.attempts)
+                log.warning("cannot reach %s (%s); attempt %d, trying on", host, cause, status.attempts)
         elif status.kind == "lost":
             silent = self._turn((host, status.kind))
             if silent is not None:
-                log.warning("lost the line to %s (%s)%s", host, status.cause, _more(silent))
+                log.warning("lost the line to %s (%s)%s", host, cause, _more(silent))
         elif status.kind == "reconnected":
             if self._turn((host, status.kind)) is not None:
                 log.info("back on %s after %.1f s", host, status.outage_s)
@@ -63,11 +63,11 @@ class Logbook:
                 log.info("connected to %s", host)
         elif status.kind == "moved":
             if self._turn((host, status.kind)) is not None:
-                log.warning("going on with %s (%s)", host, status.cause)
+                log.warning("going on with %s (%s)", host, cause)
         elif status.kind == "stale":
             silent = self._turn((status.topic, status.kind))
             if silent is not None:
-                log.warning("%s is stale (%s)%s", status.topic, status.cause, _more(silent))
+                log.warning("%s is stale (%s)%s", status.topic, cause, _more(silent))
 
     def _turn(self, kind: object, *, counted: bool = True) -> int | None:
         """Tell how many of a kind went unlogged since the last line, or None when it is too early for another."""

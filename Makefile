@@ -1,4 +1,4 @@
-.PHONY: bench check check-peers check-slow test lint
+.PHONY: bench check check-peers check-slow lint soak test
 
 check:  ## what CI runs
 	bash .ci/run
@@ -24,3 +24,7 @@ bench:  ## this library beside others; `make bench ARGS=--quick` takes a minute,
 	python3 -m venv build/bench
 	build/bench/bin/pip install -q -e '.[bench]'
 	build/bench/bin/python benchmarks/feed.py --out build/bench/feed.json $(ARGS)
+
+soak:  ## every promise for an hour and more: `make soak ARGS="--minutes 10 --seed 7"`
+	HYPOTHESIS_PROFILE=soak .venv/bin/python -m pytest -q -n 2 --timeout 3600 -m "slow or not slow" tests/test_wire_fuzz.py tests/test_books.py tests/test_merging.py tests/test_session_machine.py
+	.venv/bin/python -m tests.faults.soak $(ARGS)

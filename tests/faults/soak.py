@@ -23,6 +23,7 @@ from lbank_ws import LBankClient, Trade
 from lbank_ws.sandbox import Sandbox
 from tests.faults.passage import Fault
 from tests.faults.proxy import ChaosProxy
+from tests.faults.story import Story
 from tests.faults.user import PAIR, User
 from tests.waiting import open_sockets, our_threads, wait_until
 
@@ -96,9 +97,11 @@ class Figures:
     def lines(self) -> Iterator[str]:
         """Give it as text."""
         yield f"faults {sum(self.faults.values())} of {len(self.faults)} kinds, each recovered from"
-        yield f"slowest return {self.slowest_s:.2f} s ({self.slowest})"
+        if self.slowest:
+            yield f"slowest return {self.slowest_s:.2f} s ({self.slowest})"
         yield f"events {self.heard}, trades {self.trades} (twice 0, never made 0), gaps closed {self.gaps}"
-        yield f"grew by {self.grew}"
+        if self.grew:
+            yield f"grew by {self.grew}"
 
 
 class Process:
@@ -277,6 +280,22 @@ def _check_trades(trades: list[Trade], box: Sandbox) -> None:
     assert not heard - made, f"trades that were never made, or twice: {list((heard - made).items())[:3]}"
 
 
+def day(seed: int) -> Figures:
+    """Play a day in simulated time.
+
+    Raises:
+        AssertionError: Something did not hold.
+    """
+    story = Story(seed, for_s=86_400.0, mean_s=8.0)
+    story.check()
+    return Figures(
+        faults=story.world.faults,
+        slowest_s=max(story.world.returns_s),
+        slowest="the time until a silence is noticed is in it",
+        heard=len(story.prices),
+    )
+
+
 def main() -> None:
     """Run what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -288,6 +307,7 @@ def main() -> None:
     logging.getLogger("lbank_ws").propagate = False
     print(f"seed {asked.seed}")
     for name, work in (
+        ("a simulated day", lambda: day(asked.seed)),
         (f"{asked.reconnects} reconnects", lambda: reconnects(asked.reconnects, asked.seed)),
         (f"{asked.minutes:g} minutes of faults", lambda: storm(asked.minutes * 60, asked.seed, say=_say)),
     ):

@@ -21,6 +21,8 @@ from lbank_ws.feed.clock import Clock, Waker
 from lbank_ws.feed.fastread import Reader
 from lbank_ws.quoting import quoted
 
+MESSAGE_BYTES = 4 * 1024 * 1024
+
 _CHUNK = 65536
 _MUCH = _CHUNK // 4
 _STATUS = re.compile(rb"HTTP/1\.[01] ([0-9]{3})(?: ([^\r\n]*))?\r?\n")
@@ -50,7 +52,7 @@ class Limits:
     message_s: float = 5.0
     send_s: float = 5.0
     head_bytes: int = 16 * 1024
-    message_bytes: int = 4 * 1024 * 1024
+    message_bytes: int = MESSAGE_BYTES
     message_reads: int = 20_000
 
 

@@ -286,7 +286,7 @@ def day(seed: int) -> Figures:
     Raises:
         AssertionError: Something did not hold.
     """
-    story = Story(seed, for_s=86_400.0, mean_s=8.0)
+    story = Story(seed, for_s=86_400.0, mean_s=8.0, within_s=1200.0)
     story.check()
     return Figures(
         faults=story.world.faults,

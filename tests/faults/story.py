@@ -25,7 +25,7 @@ CAP_S = 30.0  # the longest wait between two dials
 class Story:
     """What one line told during a simulated time."""
 
-    def __init__(self, seed: int, *, for_s: float, mean_s: float) -> None:
+    def __init__(self, seed: int, *, for_s: float, mean_s: float, within_s: float = 50.0) -> None:
         self.statuses: list[Status] = []
         self.prices: list[int] = []
         self.crash: Exception | None = None
@@ -41,7 +41,7 @@ class Story:
             logbook=Logbook(),
         )
         self.line.start()
-        assert self.line.join(50), "the simulation did not end"
+        assert self.line.join(within_s), "the simulation did not end"
         self.crash = self.line.end()
 
     def _keep(self, reaction: Reaction) -> None:

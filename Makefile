@@ -25,6 +25,8 @@ bench:  ## this library beside others; `make bench ARGS=--quick` takes a minute,
 	build/bench/bin/pip install -q -e '.[bench]'
 	build/bench/bin/python benchmarks/feed.py --out build/bench/feed.json $(ARGS)
 
+FUZZ = $(addprefix tests/test_,wire_fuzz.py stream_fuzz.py books_fuzz.py quick.py backfill.py session_machine.py)
+
 soak:  ## every promise for an hour and more: `make soak ARGS="--minutes 10 --seed 7"`
-	HYPOTHESIS_PROFILE=soak .venv/bin/python -m pytest -q -n 2 --timeout 3600 -m "slow or not slow" tests/test_wire_fuzz.py tests/test_books.py tests/test_merging.py tests/test_session_machine.py
+	LBANK_WS_FUZZ_TIMES=100 .venv/bin/python -m pytest -q -n 2 --timeout 7200 -m "slow or not slow" $(FUZZ)
 	.venv/bin/python -m tests.faults.soak $(ARGS)

@@ -264,8 +264,11 @@ class Stream:
                 f"HTTP {int(status[1])} {phrase}".rstrip(),
                 retry_after_s=float(after[1]) if after else None,
             )
-        self._buffer = _COOKIE.sub(b"", head[: end.end()]) + head[end.end() :]
+        answer = _COOKIE.sub(b"", head[: end.end()])
+        self._buffer = answer + head[end.end() :]
         self._read_to = 0
+        # The library reads it byte by byte, and none of that is part of the first message.
+        self._bytes = self._reads = -len(answer)
         self._is_open = True
 
     def _lost(self, cause: Cause, detail: str, *, retry_after_s: float | None = None) -> ConnectionLost:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from lbank_ws import LBankClient, Trade
@@ -25,11 +26,12 @@ from tests.faults.passage import Fault
 from tests.faults.proxy import ChaosProxy
 from tests.faults.story import Story
 from tests.faults.user import PAIR, User
+from tests.plain_exchange import PlainExchange
 from tests.waiting import open_sockets, our_threads, wait_until
 
 WELL_WITHIN_S = 10.0  # of the end of a fault; the README promises five on a machine with nothing else to do
 NOTICED_WITHIN_S = 7.0  # the longest limit that a fault here may use up, and some
-WARM_UP = 20  # reconnects before anything is measured: pools, caches and the like are made by then
+WARM_UP = 10  # reconnects before anything is measured: pools, caches and the like are made by then
 ADDRESS = "203.0.113.7"  # what the server says that must not come out: LBank echoes the address of its caller
 
 # On the way: struck on lines that are open, or planned for the next dial behind a reset.
@@ -122,26 +124,31 @@ class Process:
         return {name: self.now[name] - before.now[name] for name in self.now}
 
 
+class _Plain(PlainExchange):
+    """An exchange that keeps next to nothing, so that what grows is the client."""
+
+    def visitors(self) -> list[Any]:
+        """Tell who is connected, as the practice exchange does."""
+        asked = list(self._asked.values())
+        return [SimpleNamespace(subscriptions=[name.replace("tick/", "ticker/") for name in names]) for names in asked]
+
+
 @contextmanager
-def scene(
-    seed: int, *, with_book: bool = True, backfill: bool = False, speed: float = 20
-) -> Iterator[tuple[Sandbox, ChaosProxy, User]]:
-    """Give an exchange, a proxy in front of it, and a user behind, all well."""
-    with (
-        Sandbox(pairs=[PAIR], speed=speed, seed=seed) as box,
-        ChaosProxy(int(box.url.rpartition(":")[2]), seed=seed) as proxy,
-    ):
+def behind(exchange: Any, seed: int, *, with_book: bool, rest_url: str | None) -> Iterator[tuple[ChaosProxy, User]]:
+    """Give a proxy in front of an exchange, and a user behind it, all well."""
+    with ChaosProxy(int(exchange.url.rpartition(":")[2]), seed=seed) as proxy:
         client = LBankClient(
             url=proxy.url,
-            rest_url=box.rest_url if backfill else None,
-            backfill=backfill,
+            rest_url=rest_url,
+            backfill=rest_url is not None,
             silent_after_s=1.0,
             backoff_first_s=0.05,
             backoff_cap_s=0.3,
         )
         with User(client, with_book=with_book) as user:
-            user.wait_until_well(box, WELL_WITHIN_S)
-            yield box, proxy, user
+            wait_until(lambda: user.is_well(exchange), WELL_WITHIN_S, "all that is wanted")
+            wait_until(lambda: len(user.heard) == len(user.wanted), WELL_WITHIN_S, "data of all that is wanted")
+            yield proxy, user
 
 
 def reconnects(count: int, seed: int) -> Figures:
@@ -151,15 +158,16 @@ def reconnects(count: int, seed: int) -> Figures:
         AssertionError: Something did not hold.
     """
     figures = Figures()
-    with scene(seed, with_book=False, speed=60) as (box, proxy, user):
+    with _Plain() as box, behind(box, seed, with_book=False, rest_url=None) as (proxy, user):
         before: Process | None = None
         for number in range(WARM_UP + count):
             if number == WARM_UP:
                 before = Process()
+            hears = user.hears_everything()
             proxy.strike(Fault("reset", "at once"))
             wait_until(lambda losses=number + 1: len(user.causes("lost")) == losses, 5, "the loss")
             wait_until(lambda: user.is_well(box), WELL_WITHIN_S, "all that is wanted")
-            wait_until(user.hears_everything(), WELL_WITHIN_S, "data of all that is wanted")
+            wait_until(hears, WELL_WITHIN_S, "data of all that is wanted")
             figures.faults["reset"] += 1
         wait_until(lambda: proxy.open == 1, what="the end of older connections")
         assert before is not None
@@ -196,7 +204,10 @@ def storm(for_s: float, seed: int, *, say: Callable[[str], object] = lambda text
     log = _Log()
     logging.getLogger("lbank_ws").addHandler(log)
     try:
-        with scene(seed, backfill=True) as (box, proxy, user):
+        with (
+            Sandbox(pairs=[PAIR], speed=20, seed=seed) as box,
+            behind(box, seed, with_book=True, rest_url=box.rest_url) as (proxy, user),
+        ):
             trades: list[Trade] = []
             user.client.on_trade(PAIR)(trades.append)
             until_s = time.monotonic() + for_s

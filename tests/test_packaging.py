@@ -62,48 +62,29 @@ def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("packaging")
+def test_wheel_is_the_same_whoever_builds_it(tmp_path):
+    """Else nobody can tell whether what was uploaded is what stands in the repository.
 
-
-@pytest.fixture(scope="module")
-def wheel(folder: Path) -> Path:
-    """Give a wheel that was built from a copy of the tree."""
-    return wheel_of(tree_at(folder / "one"), folder / "wheels")
-
-
-def test_wheel_is_the_same_whoever_builds_it(wheel, folder):
-    """Else nobody can tell whether what was uploaded is what stands in the repository."""
-    again = wheel_of(tree_at(folder / "another"), folder / "again")
-
-    assert (again.name, sha256(again)) == (wheel.name, sha256(wheel))
-
-
-def test_wheel_holds_the_package_and_nothing_else(wheel):
-    """Tests, recordings or an `.env` that lay about have no place in it."""
-    names = zipfile.ZipFile(wheel).namelist()
-    sources = {str(path.relative_to(ROOT)) for path in (ROOT / "lbank_ws").rglob("*.py")}
-
-    assert sources <= set(names)
-    extra = {name for name in names if name not in sources and ".dist-info/" not in name}
-    assert extra == {"lbank_ws/py.typed", "lbank_ws_pytest.py"}
-
-
-def test_wheel_runs_without_the_source_tree(wheel, folder):
-    """What is missing in it is not missed in the tree that it was made from."""
-    check_installed(wheel, folder / "from-wheel")
-
-
-def test_source_distribution_makes_the_same_package(wheel, folder):
-    """Distributions of Linux build from it."""
-    source, out = tree_at(folder / "sdist"), folder / "sdists"
+    One comes from the tree, the other from a source distribution of another copy, as distributions of Linux make it. It
+    holds the package and nothing that lay about, and runs without the tree. One test, because each build takes seconds.
+    """
+    wheel = wheel_of(tree_at(tmp_path / "one"), tmp_path / "wheels")
+    source, out = tree_at(tmp_path / "another"), tmp_path / "sources"
+    (source / "lbank_ws" / ".env").write_text("LBANK_SECRET=canary", encoding="utf-8")
     out.mkdir()
     run(sys.executable, "-c", f"from setuptools import build_meta; build_meta.build_sdist({str(out)!r})", cwd=source)
 
-    made = wheel_of(next(out.glob("*.tar.gz")), folder / "from-source")
+    again = wheel_of(next(out.glob("*.tar.gz")), tmp_path / "again")
 
-    assert sha256(made) == sha256(wheel)
+    assert (again.name, sha256(again)) == (wheel.name, sha256(wheel))
+    names = set(zipfile.ZipFile(wheel).namelist())
+    sources = {str(path.relative_to(ROOT)) for path in (ROOT / "lbank_ws").rglob("*.py")}
+    assert sources <= names
+    assert {name for name in names - sources if ".dist-info/" not in name} == {
+        "lbank_ws/py.typed",
+        "lbank_ws_pytest.py",
+    }
+    check_installed(wheel, tmp_path / "installed")
 
 
 def check_installed(wheel: Path, target: Path) -> None:

@@ -37,7 +37,7 @@ def is_sound(served: Depth) -> bool:
     return bool(served.bids and served.asks) and 0 <= served.bids[0].price < served.asks[0].price
 
 
-@settings(max_examples=500 * TIMES, deadline=None, database=None)
+@settings(max_examples=300 * TIMES, deadline=None, database=None)
 @given(pushes=st.lists(PUSH, max_size=12), look_after_s=st.sampled_from([0.0, 1.0, 4.0]))
 def test_what_is_served_is_sound_and_in_time(pushes, look_after_s):
     """A book that looks like any other is what orders are made from."""

@@ -13,7 +13,7 @@ import os
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -209,6 +209,7 @@ def storm(for_s: float, seed: int, *, say: Callable[[str], object] = lambda text
             behind(box, seed, with_book=True, rest_url=box.rest_url) as (proxy, user),
         ):
             trades: list[Trade] = []
+            made: dict[str, Any] = {}  # by id: the exchange's own log forgets
             user.client.on_trade(PAIR)(trades.append)
             until_s = time.monotonic() + for_s
             before: Process | None = None
@@ -220,6 +221,7 @@ def storm(for_s: float, seed: int, *, say: Callable[[str], object] = lambda text
                 _happens(kind, box, proxy, user)
                 took_s = user.wait_until_well(box, WELL_WITHIN_S)
                 figures.faults[kind] += 1
+                made |= {each.id: each for each in box.truth.trades(PAIR)}
                 if took_s > figures.slowest_s:
                     figures.slowest_s, figures.slowest = took_s, kind
                 if sum(figures.faults.values()) == WARM_UP:
@@ -229,7 +231,8 @@ def storm(for_s: float, seed: int, *, say: Callable[[str], object] = lambda text
             wait_until(lambda: proxy.open == 2, what="the end of older connections")
             figures.grew = Process().since(before) if before else {}
             user.check_story()
-            _check_trades(trades, box)
+            made |= {each.id: each for each in box.truth.trades(PAIR)}
+            _check_trades(trades, made.values())
             figures.heard, figures.trades = sum(user.heard.values()), len(trades)
             figures.gaps = sum(gap.ended_at is not None for gap in user.gaps)
     finally:
@@ -278,11 +281,10 @@ def _happens(kind: str, box: Sandbox, proxy: ChaosProxy, user: User) -> None:
         wait_until(lambda: time.time() > proxy.deeds[-1].at_s + fault.for_s, NOTICED_WITHIN_S)  # type: ignore[operator]
 
 
-def _check_trades(trades: list[Trade], box: Sandbox) -> None:
+def _check_trades(trades: list[Trade], truth: Iterable[Any]) -> None:
     """No trade came that nobody made, and none more often than it was made."""
     made = Counter(
-        (each.traded_at_ms, each.listing.price_of(each.price), each.listing.amount_of(each.volume))
-        for each in box.truth.trades(PAIR)
+        (each.traded_at_ms, each.listing.price_of(each.price), each.listing.amount_of(each.volume)) for each in truth
     )
     heard: Counter[Any] = Counter()
     for trade in trades:

@@ -38,6 +38,7 @@ from lbank_ws.feed.resume import Resume, ResumeFile
 from lbank_ws.feed.session import Session
 from lbank_ws.feed.sources import Sources
 from lbank_ws.feed.states import State
+from lbank_ws.feed.stream import MESSAGE_BYTES, Limits
 from lbank_ws.signer import Credentials
 from lbank_ws.trading.link import Link
 from lbank_ws.trading.rest import DEFAULT_URLS, Rest
@@ -84,6 +85,8 @@ class LBankClient(Dealing):
         depth_pairs_a_line: The books of so many pairs share a line.
         subscriptions_a_line: So many subscriptions of the other channels share a line.
         queue_events: How many events may wait for callbacks.
+        max_message_bytes: A line that sends a longer message is cut before that is in memory; LBank's longest, books,
+            have some kilobytes.
         policies: What is done with the events of a channel while callbacks are behind: `{"ticker": "keep"}`; see
             docs/howto/slow-callbacks.md.
         backfill: Fetch missed trades and bars over REST; see `on_gap` and docs/howto/gaps.md.
@@ -127,6 +130,7 @@ class LBankClient(Dealing):
         depth_pairs_a_line: int = 1,
         subscriptions_a_line: int = 10,
         queue_events: int = QUEUE_EVENTS,
+        max_message_bytes: int = MESSAGE_BYTES,
         policies: Mapping[str, str] | None = None,
         backfill: bool = True,
         resume: str | os.PathLike[str] | None = None,
@@ -153,6 +157,7 @@ class LBankClient(Dealing):
         self._clock = clock or SystemClock()
         logbook = Logbook()
         self._dispatch = Dispatch(logbook, options.checked_queue(queue_events), policies=policies)
+        limits = Limits(message_bytes=options.checked_message(max_message_bytes))
         habits = Habits(
             cut_after_s=silent_after_s,
             ping_after_s=silent_after_s / 2,
@@ -195,6 +200,7 @@ class LBankClient(Dealing):
                 connect=dial,
                 clock=self._clock,
                 logbook=logbook,
+                limits=limits,
                 recorder=self.recorder,
                 on_end=on_end,
                 on_bad_key=self._key_refused,

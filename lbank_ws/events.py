@@ -254,8 +254,8 @@ class Gap:
 
     Attributes:
         topic: Which subscription.
-        started_at: Where it begins, on this machine's clock: when the last good push came, or, with `slow callback`,
-            the first event that is missing.
+        started_at: Where it begins, on this machine's clock: when the last good push came, or was sent where that is
+            over a second earlier, or, with `slow callback`, the first event that is missing.
         ended_at: When data came again, or, with `slow callback`, the last event that is missing; None while it is open.
         cause: Why they are missing.
         missed: How many events are missing; None where that is not known.

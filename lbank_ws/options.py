@@ -9,6 +9,7 @@ from lbank_ws.errors import UsageError
 _LEAST_S = {"silent_after_s": 1.0, "stale_after_s": 0.1}
 _MAY_BE_NONE = ("give_up_after_s",)
 _MAY_BE_ZERO = ("give_up_after_s", "late_after_s")
+LEAST_MESSAGE_BYTES = 65_536  # a book of a hundred levels a side, and some
 _NODES = re.compile(r"[a-z]+")
 
 
@@ -35,6 +36,15 @@ def checked_queue(events: int) -> int:
     if isinstance(events, bool) or not isinstance(events, int) or events < 1:
         raise UsageError(f"queue_events is a whole number above 0, not {events!r}")
     return events
+
+
+def checked_message(size: int) -> int:
+    """Give how many bytes a message may have, unchanged, or raise `UsageError`."""
+    if isinstance(size, bool) or not isinstance(size, int) or size < LEAST_MESSAGE_BYTES:
+        raise UsageError(
+            f"max_message_bytes is a whole number, at least {LEAST_MESSAGE_BYTES}, so that a book fits in, not {size!r}"
+        )
+    return size
 
 
 def checked_nodes(nodes: str | None) -> str | None:

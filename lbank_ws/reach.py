@@ -36,10 +36,15 @@ def verified_context(ca_file: str | None) -> ssl.SSLContext:
     return context
 
 
-def proxy_at(url: str) -> Any:
+def proxy_at(url: str, *, over: Any = None) -> Any:
     """Give a proxy of python-socks to connect by.
 
     It knows no `socks5h`, but leaves name look-ups to every SOCKS5 proxy.
+
+    Args:
+        url: Its address.
+        over: What reaches the proxy, as python-socks chains proxies; `connect` gives its stream then. None for a proxy
+            that dials by itself, blocks, and gives a socket.
 
     Raises:
         UsageError: The address cannot be used.
@@ -47,9 +52,12 @@ def proxy_at(url: str) -> Any:
     """
     if urlsplit(url).scheme not in _PROXIES:
         raise UsageError(f"proxy begins with one of {', '.join(_PROXIES)}, like socks5://127.0.0.1:1080")
+    plain = url.replace("socks5h:", "socks5:", 1)
     try:
         proxies = importlib.import_module("python_socks.sync")
-        return proxies.Proxy.from_url(url.replace("socks5h:", "socks5:", 1))
+        if over is None:
+            return proxies.Proxy.from_url(plain)
+        return importlib.import_module("python_socks.sync.v2").Proxy.from_url(plain, forward=over)
     except ImportError:
         raise MissingExtra("python-socks", "proxy") from None
     except (ValueError, TypeError):  # the texts may hold the password

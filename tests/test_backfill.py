@@ -30,6 +30,7 @@ from lbank_ws.sandbox import Sandbox
 from lbank_ws.sandbox.frames import v2_trade
 from lbank_ws.trading.rest import Rest
 from lbank_ws.wire import V2, Push
+from tests.fuzzing import TIMES
 
 BEGIN = datetime(2026, 9, 14, 1, 12, tzinfo=timezone.utc)
 TRADES = topic("trade", "btc_usdt")
@@ -243,7 +244,7 @@ def trade_worlds(draw: st.DrawFn) -> World:
 
 
 @given(world=trade_worlds())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200 * TIMES, deadline=None)
 def test_the_callback_sees_every_trade_once_or_is_told_which_are_missing(world: World):
     """Whatever is lost, late, doubled or equal."""
     fill, history = world.fill, [event for _, event in world.history if isinstance(event, Trade)]
@@ -303,7 +304,7 @@ def good_trade_worlds(draw: st.DrawFn) -> World:
 
 
 @given(world=good_trade_worlds())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200 * TIMES, deadline=None)
 def test_where_rest_works_nothing_is_missing(world: World):
     """Saying of everything that it is missing would be true to the letter, and of no use."""
     fill, history = world.fill, [event for _, event in world.history if isinstance(event, Trade)]
@@ -364,7 +365,7 @@ def bar_worlds(draw: st.DrawFn) -> World:
 
 
 @given(world=bar_worlds())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200 * TIMES, deadline=None)
 def test_the_callback_sees_every_bar_as_it_ended_or_is_told_which_are_missing(world: World):
     """None out of order, none invented, none closed that was cut off."""
     world.run(3000)

@@ -351,6 +351,7 @@ def test_bad_input_is_refused_where_it_is_written(case):
         ({"backoff_cap_s": float("nan")}, "backoff_cap_s"),
         ({"give_up_after_s": -1}, "give_up_after_s"),
         ({"silent_after_s": 0.5}, "silent_after_s"),
+        ({"max_message_bytes": 1000}, "max_message_bytes"),
         ({"ca_file": "/nowhere/ca.pem"}, "ca_file"),
         ({"proxy": "https://127.0.0.1:3128"}, "socks5"),
     ],

@@ -307,3 +307,31 @@ def test_troubleshooting_has_the_symptoms_that_people_search_for():
 
     for words in ("8 hours off", "Invalid order pairs", "10008", "Nothing comes", "403", "429", "proxy"):
         assert words in told
+
+
+# Claims.
+
+
+CLAIMS = (ROOT / "README.md", ROOT / "SECURITY.md", DOCS / "reliability.md")
+
+
+@pytest.mark.parametrize("page", CLAIMS, ids=lambda page: page.name)
+def test_every_test_that_a_claim_names_exists(page):
+    """A promise is worth the test behind it; a name that leads nowhere is no proof."""
+    named = re.findall(r"(tests/[\w/]+\.py)(?:::(\w+))?", page.read_text(encoding="utf-8"))
+    missing = [
+        f"{path}::{name}"
+        for path, name in named
+        if not (ROOT / path).is_file() or (name and f"def {name}(" not in (ROOT / path).read_text(encoding="utf-8"))
+    ]
+
+    assert named
+    assert missing == []
+
+
+def test_every_row_of_the_reliability_page_names_a_test_or_says_that_there_is_none():
+    """A row without either would look like a promise."""
+    table = [cells for cells in rows(read("reliability.md")) if re.match(r"[NDSO]\d\d", cells[0])]
+
+    assert [cells[0] for cells in table if "tests/" not in cells[-1] and "not yet" not in cells[-1]] == []
+    assert {cells[0] for cells in table} >= {f"N{number:02}" for number in range(1, 27)}

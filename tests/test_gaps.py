@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
+from decimal import Decimal
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from lbank_ws.causes import Cause, GapCause
 from lbank_ws.channels import Topic, topic
-from lbank_ws.events import Gap
+from lbank_ws.events import Gap, Receipt, Ticker
 from lbank_ws.feed.clock import Moment
 from lbank_ws.feed.gaps import Ledger
 
@@ -31,8 +32,14 @@ def utc(s: float) -> datetime:
 def ledger_of(*pushed: tuple[Topic, float]) -> Ledger:
     ledger = Ledger()
     for of, s in pushed:
-        ledger.pushed(of, at(s).ns)
+        ledger.pushed(of, push(s))
     return ledger
+
+
+def push(s: float, *, age_s: float | None = 0.1, ahead_s: float | None = 0.0) -> Ticker:
+    """Give something that came at this second; an age of None is a push without a time."""
+    sent_at = None if age_s is None else utc(s - age_s)
+    return Ticker(pair="btc_usdt", last=Decimal(1), exchange_at=sent_at, receipt=Receipt(at(s).ns, ahead_s))
 
 
 @pytest.mark.parametrize("cause", list(Cause))
@@ -54,6 +61,38 @@ def test_a_gap_begins_at_the_last_good_push_of_each_subscription():
         Gap(ETH, started_at=utc(12), ended_at=None, cause=GapCause.LINE_LOST),
     ]
     assert ledger.open_gaps() == gaps
+
+
+@pytest.mark.parametrize(
+    ("last", "began_s"),
+    [
+        (push(20), 20),
+        (push(20, age_s=None), 20),
+        (push(20, age_s=0.9), 20),
+        (push(20, age_s=-0.5), 20),
+        (push(20, age_s=2.5), 17.5),
+        (push(20, age_s=9), 11),
+        (push(20, ahead_s=None), 10),
+        (push(20, age_s=None, ahead_s=None), 20),
+    ],
+    ids=["new", "without a time", "nearly new", "from the future", "old", "late", "a clock jumped", "neither"],
+)
+def test_a_gap_begins_when_what_was_read_last_was_sent(last: Ticker, began_s: float):
+    """After a sleep, what was sent before it is read first; as if it were new, hours would be missing and not told."""
+    ledger = ledger_of((BTC, 10))
+
+    ledger.pushed(BTC, last)
+
+    assert [gap.started_at for gap in ledger.opened([BTC], Cause.CLOSED)] == [utc(began_s)]
+
+
+def test_a_first_push_of_unknown_age_counts_from_when_it_came():
+    """There is nothing better to go by."""
+    ledger = Ledger()
+
+    ledger.pushed(BTC, push(20, ahead_s=None))
+
+    assert [gap.started_at for gap in ledger.opened([BTC], Cause.CLOSED)] == [utc(20)]
 
 
 def test_what_never_brought_anything_has_no_gap():
@@ -137,7 +176,7 @@ def test_every_gap_that_was_opened_is_closed_once_and_none_overlap(happenings: l
     ended_at: dict[Topic, datetime] = {}
     for s, (what, of) in enumerate(happenings):
         if what == "push" and of not in opened:
-            ledger.pushed(of, at(s).ns)
+            ledger.pushed(of, push(s))
         elif what == "open":
             for gap in ledger.opened([of], Cause.BROKEN):
                 assert of not in opened

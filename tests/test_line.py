@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import socket
 import threading
@@ -227,6 +228,21 @@ def test_unbounded_frame_costs_no_memory(make_line):
         tracemalloc.stop()
 
         assert peak < 32 * 1024 * 1024
+
+
+@pytest.mark.parametrize("case", ["reset", "polite close", "half a frame", "answers 404 with a body", "reserved bits"])
+def test_loss_that_is_kept_keeps_no_connection(case, make_line):
+    """Scripts keep every status they get; each held a whole connection, buffers and all, by its traceback."""
+    fault, _ = FAULTS[case]
+    with RawServer(fault) as server:
+        line = make_line(server, limits=Limits(message_s=0.1))
+        wait_until(lambda: len([status for status in line.statuses if status.cause]) >= 3, 15)
+
+        line.connection.stop()
+        assert line.connection.join(5)
+        gc.collect()
+
+        assert not [each for each in gc.get_objects() if isinstance(each, Stream)]
 
 
 def test_redirect_reaches_nobody_else(make_line):

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from lbank_ws.errors import UsageError
-from lbank_ws.options import check_lengths, checked_nodes, checked_queue
+from lbank_ws.options import LEAST_MESSAGE_BYTES, check_lengths, checked_message, checked_nodes, checked_queue
 
 
 @pytest.mark.parametrize(
@@ -92,3 +92,16 @@ def test_anything_else_names_no_node(nodes: object):
     """`t-3` would match no node, and every book would be refused for hours."""
     with pytest.raises(UsageError, match="nodes"):
         checked_nodes(nodes)  # type: ignore[arg-type]  # that is the point
+
+
+@pytest.mark.parametrize("size", [LEAST_MESSAGE_BYTES, 4 * 1024 * 1024, 2**40])
+def test_a_message_has_whole_bytes(size: int):
+    """From what a book takes up to whatever somebody's memory holds."""
+    assert checked_message(size) == size
+
+
+@pytest.mark.parametrize("size", [0, -1, LEAST_MESSAGE_BYTES - 1, 1e6, True, "1MB", None])
+def test_a_message_too_small_for_a_book_is_refused(size: object):
+    """Each book would cut the line, for ever, and the option would not be suspected."""
+    with pytest.raises(UsageError, match="max_message_bytes is a whole number, at least 65536"):
+        checked_message(size)  # type: ignore[arg-type]  # that is the point

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from lbank_ws.errors import DecodeError
 from lbank_ws.events import Receipt
 from lbank_ws.wire import V2, v2
+from tests.fuzzing import TIMES
 from tests.samples import samples
 
 quick = pytest.importorskip("lbank_ws.wire.quick", reason="msgspec is not installed: pip install 'lbank-ws[fast]'")
@@ -87,7 +88,7 @@ EXTRAS = st.sampled_from(
 FORMS = st.sampled_from([lambda text: text, lambda text: text.replace(":", ": "), lambda text: f" {text}\n"])
 
 
-@settings(max_examples=600)
+@settings(max_examples=600 * TIMES)
 @given(number=NUMBERS, high=NUMBERS, side=WORDS, moment=MOMENTS, extra=EXTRAS, form=FORMS)
 def test_ticker_means_the_same_both_ways(number, high, side, moment, extra, form):
     """Whoever installs an extra for speed must not get other prices for it."""
@@ -99,7 +100,7 @@ def test_ticker_means_the_same_both_ways(number, high, side, moment, extra, form
     same(form(frame))
 
 
-@settings(max_examples=600)
+@settings(max_examples=600 * TIMES)
 @given(price=NUMBERS, volume=NUMBERS, side=WORDS, moment=MOMENTS, extra=EXTRAS, form=FORMS)
 def test_trade_means_the_same_both_ways(price, volume, side, moment, extra, form):
     """As above."""

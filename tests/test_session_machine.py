@@ -18,6 +18,7 @@ from lbank_ws.feed.reaction import Habits, Reaction
 from lbank_ws.feed.session import Session
 from lbank_ws.feed.states import MOVES, Signal, State
 from lbank_ws.feed.subscriptions import Subscribed
+from tests.fuzzing import TIMES
 from tests.test_session import GARBAGE, at, denial, read, sample, session_of
 from tests.test_vigil import pushed, replied
 
@@ -469,7 +470,7 @@ class SimpleLine(Line):
 
 # Nothing is written to disk, and a busy machine is no failure.
 _SETTINGS = settings(
-    max_examples=200,
+    max_examples=200 * TIMES,
     stateful_step_count=50,
     deadline=None,
     database=None,

@@ -19,6 +19,7 @@ from lbank_ws.errors import DecodeError
 from lbank_ws.events import Level, Receipt
 from lbank_ws.wire import DIALECTS, Dialect, Message, Push, Reply
 from lbank_ws.wire.levels import Levels
+from tests.fuzzing import IS_LONG, TIMES
 from tests.samples import sample, samples, topic_named
 
 NOW_NS = 1_790_000_000_123_456_789
@@ -77,7 +78,13 @@ TEXTS = (
 NUMBERS = (0, -1, 1e300, 10**18, -(10**18), -62135596800, 253402300799, 253402300800, 1705364400000, True, None)
 PAIR = re.compile(r"^[a-z0-9]+_[a-z0-9]+\Z")
 
-quick = settings(deadline=None, database=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+quick = settings(
+    max_examples=100 * TIMES,
+    deadline=None,
+    database=None,
+    derandomize=not IS_LONG,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 
 json_values = st.recursive(
     st.sampled_from(NUMBERS) | st.sampled_from(TEXTS) | st.integers() | st.floats() | st.text(max_size=20),
@@ -211,7 +218,7 @@ def test_sample_with_any_one_member_of_another_type_is_survived(dialect: str):
             survives(dialect, json.dumps(mutated(FRAMES[name][number], path, put(other))))
 
 
-@settings(quick, max_examples=400)
+@settings(quick, max_examples=400 * TIMES)
 @given(place=st.sampled_from(BROKEN_PLACES), value=json_values, second=st.sampled_from(TEXTS))
 def test_sample_with_any_value_in_any_place_is_survived(
     place: tuple[str, int, tuple[Any, ...]], value: object, second: str

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import zip_longest
-from typing import Any, Protocol
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from lbank_ws.causes import Cause
@@ -55,7 +55,7 @@ class Dialler:
         if self.ca_file is not None:
             _ = self._context
         if self.proxy is not None:
-            _ = self._proxy
+            proxy_at(self.proxy)
 
     def dial(self, url: str, *, clock: Clock, waker: Waker, limits: Limits, is_stopping: Callable[[], bool]) -> Socket:
         """Give a connected, non-blocking socket, TLS included.
@@ -67,21 +67,27 @@ class Dialler:
         parts = urlsplit(url)
         host = parts.hostname or ""
         port = parts.port or (443 if parts.scheme == "wss" else 80)
-        sock = self._through_proxy(host, port, limits) if self.proxy else _connected(host, port, wait, limits)
+        sock = self._through_proxy(host, port, wait, limits) if self.proxy else _connected(host, port, wait, limits)
         try:
             return self._secured(sock, host, wait, limits) if parts.scheme == "wss" else sock
         except BaseException:  # whatever it was, the socket must not leak
             sock.close()
             raise
 
-    def _through_proxy(self, host: str, port: int, limits: Limits) -> socket.socket:
+    def _through_proxy(self, host: str, port: int, wait: _Wait, limits: Limits) -> socket.socket:
+        talk = _Talk(wait, limits)
         try:
-            sock: socket.socket = self._proxy.connect(host, port, timeout=limits.connect_s)
+            proxy_at(self.proxy or "", over=talk).connect(host, port)
+        except ConnectionLost as loss:
+            talk.close()
+            if wait.is_stopping():
+                raise
+            raise ConnectionLost(loss.cause, f"the proxy did not connect ({loss.detail})") from None
         except Exception as error:  # the library has classes of its own for each proxy
+            talk.close()
             # Their texts may hold the proxy's password.
             raise ConnectionLost(Cause.UNREACHABLE, f"the proxy did not connect ({type(error).__name__})") from None
-        sock.setblocking(False)
-        return sock
+        return talk.sock
 
     def _secured(self, sock: socket.socket, host: str, wait: _Wait, limits: Limits) -> Socket:
         """Shake hands; give the socket as one that encrypts."""
@@ -107,10 +113,6 @@ class Dialler:
     def _context(self) -> ssl.SSLContext:
         return verified_context(self.ca_file)
 
-    @cached_property
-    def _proxy(self) -> Any:
-        return proxy_at(self.proxy or "")
-
 
 @dataclass(frozen=True)
 class _Wait:
@@ -133,6 +135,62 @@ class _Wait:
             if sockets:
                 return sockets
         return []
+
+
+class _Talk:
+    """The way to a proxy and what is said there, as python-socks takes a way over another proxy, and its stream.
+
+    Left to itself it would block, and a stop would wait for a proxy that says nothing.
+    """
+
+    sock: socket.socket
+
+    def __init__(self, wait: _Wait, limits: Limits) -> None:
+        self._wait = wait
+        self._limits = limits
+        self._deadline_s = 0.0
+
+    def connect(self, dest_host: str, dest_port: int, **_: object) -> _Talk:
+        """Connect to the proxy."""
+        self.sock = _connected(dest_host, dest_port, self._wait, self._limits)
+        self._deadline_s = self._wait.clock.now().s + self._limits.handshake_s
+        return self
+
+    def write_all(self, payload: bytes) -> None:
+        """Send all of it."""
+        rest = memoryview(payload)
+        while rest:
+            try:
+                rest = rest[self.sock.send(rest) :]
+            except BlockingIOError:
+                self._pause([], [self.sock])
+
+    def read(self, size: int = 65536) -> bytes:
+        """Give at least one byte, or none at the end."""
+        while True:
+            try:
+                return self.sock.recv(size)
+            except BlockingIOError:
+                self._pause([self.sock], [])
+
+    def read_exact(self, size: int) -> bytes:
+        """Give so many bytes."""
+        got = b""
+        while len(got) < size:
+            piece = self.read(size - len(got))
+            if not piece:
+                raise ConnectionLost(Cause.UNREACHABLE, "it hung up")
+            got += piece
+        return got
+
+    def close(self) -> None:
+        """Free the socket, if there is one."""
+        if hasattr(self, "sock"):
+            self.sock.close()
+
+    def _pause(self, reading: list[socket.socket], writing: list[socket.socket]) -> None:
+        if not self._wait.until(reading, writing, self._deadline_s):
+            raise ConnectionLost(Cause.UNREACHABLE, f"no answer within {self._limits.handshake_s:g} s")
 
 
 def _connected(host: str, port: int, wait: _Wait, limits: Limits) -> socket.socket:

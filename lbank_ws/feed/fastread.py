@@ -70,7 +70,7 @@ class Reader:
                 size = buffer[at + 2] << 8 | buffer[at + 3] if begin <= end else 0
             elif size > _TWO_BYTES:
                 break  # 64 KiB and more, or masked
-            if size > self._most_bytes:
+            if begin - at + size > self._most_bytes:
                 break
             if begin + size > end:
                 self.is_short = True

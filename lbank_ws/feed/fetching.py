@@ -161,11 +161,13 @@ class Fetching:
                 fill = fills[topic] = self._fills[topic]
                 if fill is not None and not fill.is_calm:
                     return False
+        newest: dict[Topic, Event] = {}
         for topic, event in reaction.events:
+            newest[topic] = event
             if (fill := fills[topic]) is not None:
                 fill.passed(event)
-        for topic in fills:
-            self._ledger.pushed(topic, reaction.events[0][1].received_ns)  # they were read together
+        for topic, event in newest.items():
+            self._ledger.pushed(topic, event)
         return True
 
     def _line_lost(self, status: Status, topics: Sequence[Topic], now: Moment, ready: Reaction) -> None:
@@ -217,13 +219,13 @@ class Fetching:
             if self._ledger.is_open(topic):
                 gap = self._ledger.closed(topic, now, missing_before=now.utc)
                 ready = self._after(ready, [gap] if gap is not None else [])
-            self._ledger.pushed(topic, event.received_ns)
+            self._ledger.pushed(topic, event)
             ready.events.append((topic, event))
             return ready
         step = fill.live(event, now)
         if step.outcome is None and not fill.is_open and self._ledger.is_open(topic):
             step.outcome = Outcome(0, now.utc)  # nothing tells from when on to fetch, so all of it is missing
-        self._ledger.pushed(topic, event.received_ns)
+        self._ledger.pushed(topic, event)
         if fill.due_s() != math.inf:
             self._waker.wake()
         return self._carried_out(topic, step, now, ready)

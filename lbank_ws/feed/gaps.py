@@ -12,10 +12,23 @@ from datetime import datetime, timedelta, timezone
 
 from lbank_ws.causes import Cause, GapCause
 from lbank_ws.channels import Topic
-from lbank_ws.events import Gap
+from lbank_ws.events import Event, Gap
 from lbank_ws.feed.clock import Moment
 
+_LONG_S = 1.0  # the ends of a gap are true to a second
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+def known_until_ns(event: Event) -> int | None:
+    """Tell until when an event lets one know the market, in nanoseconds of Unix time on this machine's clock.
+
+    Usually that is when it came. One that took long tells of the moment at which it was sent: what was sent before a
+    computer slept is read behind the sleep. None where that cannot be told, because a clock has just jumped.
+    """
+    age_s = event.age_s
+    if age_s is None:
+        return event.received_ns if event.sent_s is None else None
+    return event.received_ns - round(age_s * 1e9) if age_s > _LONG_S else event.received_ns
 
 
 class Ledger:
@@ -28,9 +41,13 @@ class Ledger:
         self._good_ns: dict[Topic, int] = {}
         self._open: dict[Topic, Gap] = {}
 
-    def pushed(self, topic: Topic, at_ns: int) -> None:
-        """Note a push that brought news, and when it was received, in nanoseconds of Unix time."""
-        self._good_ns[topic] = at_ns
+    def pushed(self, topic: Topic, event: Event) -> None:
+        """Note a push that brought news; a hole that follows begins there."""
+        at_ns = known_until_ns(event)
+        if at_ns is not None:
+            self._good_ns[topic] = at_ns
+        else:
+            self._good_ns.setdefault(topic, event.received_ns)
 
     def resumed(self, topic: Topic, last_at: datetime) -> Gap:
         """Open the gap between two runs; `last_at` is when the last good push of the earlier one was received."""

@@ -186,6 +186,7 @@ class Line:
                 self._on_end()
 
     def _lost(self, loss: ConnectionLost) -> None:
+        _without_stacks(loss)
         self._decide(lambda session, now: session.lost(now, loss))
 
     def _one_connection(self) -> ConnectionLost:
@@ -303,6 +304,13 @@ class Line:
 
     def _is_stopping(self) -> bool:
         return self._session.state in (State.CLOSING, State.CLOSED)
+
+
+def _without_stacks(loss: BaseException | None) -> None:
+    """Take the stacks away from a loss and its causes: whoever keeps it would keep the connection's buffers as well."""
+    while loss is not None:
+        loss.__traceback__ = None
+        loss = loss.__cause__ or loss.__context__
 
 
 def _read(text: bytes) -> str | DecodeError:

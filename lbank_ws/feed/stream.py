@@ -21,6 +21,8 @@ from lbank_ws.feed.clock import Clock, Waker
 from lbank_ws.feed.fastread import Reader
 from lbank_ws.quoting import quoted
 
+MESSAGE_BYTES = 4 * 1024 * 1024
+
 _CHUNK = 65536
 _MUCH = _CHUNK // 4
 _STATUS = re.compile(rb"HTTP/1\.[01] ([0-9]{3})(?: ([^\r\n]*))?\r?\n")
@@ -50,7 +52,7 @@ class Limits:
     message_s: float = 5.0
     send_s: float = 5.0
     head_bytes: int = 16 * 1024
-    message_bytes: int = 4 * 1024 * 1024
+    message_bytes: int = MESSAGE_BYTES
     message_reads: int = 20_000
 
 
@@ -262,8 +264,11 @@ class Stream:
                 f"HTTP {int(status[1])} {phrase}".rstrip(),
                 retry_after_s=float(after[1]) if after else None,
             )
-        self._buffer = _COOKIE.sub(b"", head[: end.end()]) + head[end.end() :]
+        answer = _COOKIE.sub(b"", head[: end.end()])
+        self._buffer = answer + head[end.end() :]
         self._read_to = 0
+        # The library reads it byte by byte, and none of that is part of the first message.
+        self._bytes = self._reads = -len(answer)
         self._is_open = True
 
     def _lost(self, cause: Cause, detail: str, *, retry_after_s: float | None = None) -> ConnectionLost:

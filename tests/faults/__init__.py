@@ -1,0 +1,1 @@
+"""The client under fire: a chaos proxy, and what must hold behind it."""

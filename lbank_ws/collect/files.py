@@ -28,7 +28,6 @@ from lbank_ws.collect.segments import FOLDER_MODE, SegmentWriter, Summary, read_
 from lbank_ws.collect.store import MIN_FREE_BYTES, WAITING_BYTES, Store, check_room
 from lbank_ws.errors import StoreDamaged, UsageError
 from lbank_ws.events import Event, Gap
-from lbank_ws.quoting import quoted
 from lbank_ws.version import VERSION
 
 log = logging.getLogger("lbank_ws")
@@ -84,32 +83,27 @@ class FileStore(Store):
 
     # The start.
 
-    def open(
-        self,
-        facts: RunFacts,
-        topics: Sequence[Topic],
-        *,
-        wait_s: float = 0.0,
-        until: Callable[[], bool] | None = None,
-    ) -> None:
-        """Begin a run; see `Store.open`."""
+    def lock(self, *, wait_s: float = 0.0, until: Callable[[], bool] | None = None) -> None:
+        """Become the one who writes; see `Store.lock`."""
         with self._failures(has_begun=False):
             os.makedirs(self._root, FOLDER_MODE, exist_ok=True)
-            if not self._root.is_dir():
-                raise UsageError(f"{quoted(self.name)} is no folder; name another one")
-            since = f"{facts.started_at:%Y-%m-%d %H:%M:%S} UTC"
-            holder = f"process {self._pid} on {self._host} since {since}"
-            self._lock.take(holder, wait_s=wait_s, until=until)
-            try:
+            self._lock.take(wait_s=wait_s, until=until)
+
+    def open(self, facts: RunFacts, topics: Sequence[Topic]) -> None:
+        """Begin a run; see `Store.open`."""
+        if not self._lock.is_ours:
+            self.lock()
+        try:
+            with self._failures(has_begun=False):
                 check_room(self._root, self._min_free_bytes)
                 self._put_in_order(facts)
                 for topic in topics:
                     self._remember(topic, *past_of(self._root, topic))
                 self._facts = facts
                 manifest.write(self._root, manifest.manifest(facts, [], []))
-            except BaseException:  # whatever it was, the lock must not stay
-                self._lock.free()
-                raise
+        except BaseException:  # whatever it was, the lock must not stay
+            self._lock.free()
+            raise
 
     def _put_in_order(self, facts: RunFacts) -> None:
         """Complete what killed runs left: torn ends, parts, their manifests."""

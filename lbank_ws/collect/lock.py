@@ -7,10 +7,12 @@ with the process that holds it, however that ends; what stands in the file is fo
 from __future__ import annotations
 
 import os
+import socket
 import stat
 import threading
 import time
 from collections.abc import Callable
+from datetime import datetime, timezone
 from pathlib import Path
 
 from lbank_ws.errors import StoreBusy, UsageError
@@ -37,11 +39,15 @@ class StoreLock:
         self._store = store
         self._fd: int | None = None
 
-    def take(self, holder: str, *, wait_s: float = 0.0, until: Callable[[], bool] | None = None) -> None:
-        """Take it.
+    @property
+    def is_ours(self) -> bool:
+        """Whether it is held by this object."""
+        return self._fd is not None
+
+    def take(self, *, wait_s: float = 0.0, until: Callable[[], bool] | None = None) -> None:
+        """Take it, and leave for those who come later who did: process, host, since when.
 
         Args:
-            holder: Who takes it, for those who come later: process, host, since when.
             wait_s: How long to wait for another writer's end, in seconds.
             until: Asked ten times a second meanwhile; True ends the waiting.
 
@@ -62,7 +68,8 @@ class StoreLock:
                     raise StoreBusy(self._store, os.pread(fd, _LONGEST_HOLDER, 0).decode(errors="replace").strip())
                 threading.Event().wait(min(_POLL_S, left_s))
             os.ftruncate(fd, 0)
-            os.pwrite(fd, f"{holder}\n".encode(), 0)
+            since = f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M:%S} UTC"
+            os.pwrite(fd, f"process {os.getpid()} on {socket.gethostname()} since {since}\n".encode(), 0)
         except BaseException:  # whatever it was, the descriptor must not leak
             os.close(fd)
             raise

@@ -13,7 +13,6 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from socket import gethostname
 from typing import Any
 
 from lbank_ws.channels import Channel, Topic
@@ -69,19 +68,17 @@ class SqliteStore(Store):
         self._database: sqlite3.Connection | None = None
         self._facts: RunFacts | None = None
 
-    def open(
-        self,
-        facts: RunFacts,
-        topics: Sequence[Topic],
-        *,
-        wait_s: float = 0.0,
-        until: Callable[[], bool] | None = None,
-    ) -> None:
-        """Begin a run; see `Store.open`."""
+    def lock(self, *, wait_s: float = 0.0, until: Callable[[], bool] | None = None) -> None:
+        """Become the one who writes; see `Store.lock`."""
         with self._refusals(has_begun=False):
-            holder = f"process {os.getpid()} on {gethostname()} since {facts.started_at:%Y-%m-%d %H:%M:%S} UTC"
-            self._lock.take(holder, wait_s=wait_s, until=until)
-            try:
+            self._lock.take(wait_s=wait_s, until=until)
+
+    def open(self, facts: RunFacts, topics: Sequence[Topic]) -> None:
+        """Begin a run; see `Store.open`."""
+        if not self._lock.is_ours:
+            self.lock()
+        try:
+            with self._refusals(has_begun=False):
                 check_room(self._path.parent, self._min_free_bytes)
                 database = self._database = _opened(self._path)
                 for run, said in database.execute("SELECT run, manifest FROM run WHERE ended_at IS NULL").fetchall():
@@ -92,9 +89,9 @@ class SqliteStore(Store):
                     self._remember(topic, *tables.past_of(database, topic))
                 self._facts = facts
                 self._keep_manifest(facts, [])
-            except BaseException:  # whatever it was, the lock must not stay
-                self._let_go()
-                raise
+        except BaseException:  # whatever it was, the lock must not stay
+            self._let_go()
+            raise
 
     def flush(self) -> None:
         """Commit what came so far."""

@@ -79,6 +79,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *(*VOCABULARY, "version", "client", "collect", "wire"),
         *("feed.merging", "feed.resume"),
     ),
+    "sinks": (*(*VOCABULARY, "collect", "sinks", "feed.backoff"),),
     "cli": ("",),
     # A server made of the client's own encoders would agree with the client's mistakes.
     "sandbox": ("sandbox",),
@@ -90,6 +91,8 @@ IMPORTED_ONLY_IN = {
     "random": ("feed.backoff", "sandbox"),
     "requests": ("trading.rest", "trading.transport"),
     "urllib3": ("trading.rest", "trading.transport"),
+    # Imported late, and not by this form; whoever wants one says so here first.
+    **dict.fromkeys(("redis", "psycopg", "confluent_kafka"), ("sinks",)),
 }
 # The deciding half of feed/ has time as an argument, and no socket and no thread.
 NOT_IN_DECIDING = (
@@ -98,7 +101,10 @@ NOT_IN_DECIDING = (
 )
 # What is called or read by such a name, and the only rooms that may.
 NAMED_ONLY_IN = {
-    "Thread": ("feed.line", "feed.dispatch", "feed.caretaker", "feed.fetching", "feed.recorder", "sandbox.loop_thread"),
+    "Thread": (
+        *("feed.line", "feed.dispatch", "feed.caretaker", "feed.fetching", "feed.recorder", "sandbox.loop_thread"),
+        *("sinks.streaming", "sinks.direct"),
+    ),
     "environ": ("signer", "settings", "cli"),
     "environb": ("signer", "settings", "cli"),
     "getenv": ("signer", "settings", "cli"),

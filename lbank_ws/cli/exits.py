@@ -15,6 +15,7 @@ from lbank_ws.errors import (
     RecordingFailed,
     Refused,
     RestFailed,
+    SinkFailed,
     StoreBusy,
     StoreDamaged,
     StoreFailed,
@@ -57,7 +58,7 @@ def code_of(error: LBankError) -> Exit:
         return Exit.BUSY
     if isinstance(error, StoreDamaged):
         return Exit.BAD_DATA
-    if isinstance(error, RestFailed):
+    if isinstance(error, RestFailed | SinkFailed):
         return Exit.NO_DATA
     return Exit.NO_DATA if isinstance(error, GaveUp | Refused) else Exit.USAGE
 

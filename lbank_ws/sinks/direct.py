@@ -22,7 +22,7 @@ from lbank_ws.sinks.engine import Engine
 from lbank_ws.sinks.parcels import Parcel, parcel
 from lbank_ws.sinks.shipping import Tally
 
-_CAP_S = 10.0
+_CAP_S = 5.0
 _IDLE_S = 0.05  # how long events gather before they are sent
 _TELL_EVERY_S = 60.0
 

@@ -28,7 +28,7 @@ from lbank_ws.sinks.shipping import Shipper, Tally
 log = logging.getLogger("lbank_ws")
 
 END_S = 10.0
-_CAP_S = 10.0
+_CAP_S = 5.0
 _IDLE_S = 0.5
 _LOG_EVERY_S = 60.0
 

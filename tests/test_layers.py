@@ -79,7 +79,9 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *(*VOCABULARY, "version", "client", "collect", "wire"),
         *("feed.merging", "feed.resume"),
     ),
-    "sinks": (*(*VOCABULARY, "collect", "sinks", "feed.backoff"),),
+    "sinks": (*VOCABULARY, "collect", "sinks", "feed.backoff"),
+    # Events that are read back are called back with as live ones are.
+    "sinks.readback": (*VOCABULARY, "collect.lines", "sinks", "callbacks", "feed"),
     "cli": ("",),
     # A server made of the client's own encoders would agree with the client's mistakes.
     "sandbox": ("sandbox",),

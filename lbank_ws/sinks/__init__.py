@@ -9,8 +9,9 @@ from lbank_ws.errors import UsageError
 from lbank_ws.sinks.addresses import address_of
 from lbank_ws.sinks.direct import Direct
 from lbank_ws.sinks.engine import Engine
+from lbank_ws.sinks.readback import RedisFeed, subscribe_from
 
-__all__ = ["engine_of", "kafka", "postgresql", "redis"]
+__all__ = ["RedisFeed", "engine_of", "kafka", "postgresql", "redis", "subscribe_from"]
 
 
 def engine_of(url: str, collector: str | None = None) -> Engine:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from lbank_ws.errors import MissingExtra
@@ -24,6 +24,8 @@ from lbank_ws.sinks.parcels import Parcel
 PREFIX = "lbank:"
 STREAMS = "lbank:streams"
 SEEN = "lbank:seen:"
+Entry = tuple[str, bytes, Mapping[bytes, bytes]]
+"""Of which stream, its id, what it says."""
 OPTIONS = ("window", "maxlen")
 WINDOW_S = 600
 MAXLEN = 100_000
@@ -129,6 +131,68 @@ class Redis(Engine):
         new = sum(answers[1:] if unknown else answers)
         return Taken(new, len(parcels) - new)
 
+    # Reading back.
+
+    def streams(self) -> list[str]:
+        """Give the names of all streams."""
+        with self._failures():
+            return sorted(name.decode() for name in self._server.smembers(STREAMS))
+
+    def newest(self, stream: str) -> str:
+        """Give the id of the newest entry of a stream, behind which the next one comes."""
+        with self._failures():
+            found = self._server.xrevrange(stream, count=1)
+            return found[0][0].decode() if found else "0"
+
+    def join(self, stream: str, group: str, first: str) -> None:
+        """Make a group of a stream, which begins with the oldest entry (`0`) or the next one (`$`)."""
+        with self._failures():
+            try:
+                self._server.xgroup_create(stream, group, id=first, mkstream=True)
+            except self._library.ResponseError as error:
+                if "BUSYGROUP" not in str(error):
+                    raise
+
+    def read(
+        self, last: Mapping[str, str | bytes], group: str | None, consumer: str, count: int, block_s: float
+    ) -> Iterator[Entry]:
+        """Give what comes next in streams; waits so long where there is nothing."""
+        with self._failures():
+            wait_ms = int(block_s * 1000)
+            if group is None:
+                found = self._server.xread(dict(last), count=count, block=wait_ms)
+            else:
+                found = self._server.xreadgroup(group, consumer, dict(last), count=count, block=wait_ms)
+        pairs = found.items() if isinstance(found, dict) else found or ()
+        for stream, entries in pairs:
+            for ident, said in _flat(entries):
+                yield stream.decode(), ident, said or {}
+
+    def claim(self, stream: str, group: str, consumer: str, idle_s: float, count: int) -> list[Entry]:
+        """Take over what another reader of the group has taken and not done for so long."""
+        with self._failures():
+            found = self._server.xautoclaim(stream, group, consumer, int(idle_s * 1000), count=count)
+            return [(stream, ident, said or {}) for ident, said in found[1]]
+
+    def done(self, group: str, entries: Iterable[tuple[str, bytes]]) -> None:
+        """Tell a group that its entries need to be given to nobody any more."""
+        idents: dict[str, list[bytes]] = {}
+        for stream, ident in entries:
+            idents.setdefault(stream, []).append(ident)
+        with self._failures(), self._server.pipeline(transaction=False) as pipeline:
+            for stream, own in idents.items():
+                pipeline.xack(stream, group, *own)
+            pipeline.execute()
+
+    @contextlib.contextmanager
+    def _failures(self) -> Iterator[None]:
+        """Turn what the driver says into `SinkFailed`."""
+        try:
+            yield
+        except (self._library.RedisError, OSError) as error:
+            self.close()
+            raise self.failed(error) from None
+
     def seen(self) -> dict[int, dict[str, int]]:
         """Give how many events which collectors have sent, by minute, in seconds of Unix time.
 
@@ -161,6 +225,15 @@ class Redis(Engine):
             args += [minute, f"{each.key}{'|' if each.version else ''}{each.version}", each.dialect]
             args += [each.parameter, each.line]
         return keys, args
+
+
+def _flat(entries: Any) -> Iterator[tuple[bytes, Any]]:
+    """Give entries one by one, as each version of redis-py and of its protocol nests them."""
+    for each in entries:
+        if isinstance(each, list) and each and isinstance(each[0], tuple | list):
+            yield from _flat(each)
+        else:
+            yield each[0], each[1]
 
 
 def connected(library: Any, address: Address) -> Any:

@@ -131,6 +131,7 @@ def test_collect_and_verify(start, tmp_path):
     assert "says" in out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -295,6 +296,31 @@ def test_a_run_that_waits_for_the_lock_follows_without_a_hole(start, tmp_path):
     early, late = runs(tmp_path)
     between = datetime.fromisoformat(late["started_at"]) - datetime.fromisoformat(early["ended_at"])
     assert 0 <= between.total_seconds() < 2
+
+
+@pytest.mark.slow
+def test_a_run_that_waits_can_be_ended_and_leaves_the_metrics_to_the_other(start, tmp_path):
+    """It has nothing to tell yet."""
+    first = start("collect", "btc_usdt")
+    wait_until(lambda: writes(tmp_path), 20)
+    second = start("collect", "btc_usdt", "--lock-wait", "1h", "--metrics-textfile", "lbank.prom", "-v")
+    lock = tmp_path / "lbank-data" / "lock"
+    wait_until(lambda: str(lock) in opened_by(second.pid), 10)
+    second.send_signal(signal.SIGTERM)
+
+    assert second.wait(5) == Exit.DONE
+    assert not (tmp_path / "lbank.prom").exists()
+    assert first.poll() is None
+    first.kill()
+
+
+def opened_by(pid: int) -> set[str]:
+    """Give the files that a process has open."""
+    found = set()
+    for number in os.listdir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(OSError):  # it was closed meanwhile
+            found.add(os.readlink(f"/proc/{pid}/fd/{number}"))
+    return found
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,14 @@ from typing import Any
 import pytest
 
 from lbank_ws import LBankClient, StoreBusy, StoreFailed, SubscriptionRefused, UsageError
+from lbank_ws.channels import topic
 from lbank_ws.collect import ledger, manifest
 from lbank_ws.collect.collector import Collected, Collector
 from lbank_ws.collect.files import FileStore
 from lbank_ws.collect.segments import records, segment_paths
 from lbank_ws.collect.sqlite import SqliteStore
 from lbank_ws.collect.verifying import verify
+from lbank_ws.feed.resume import Mark, ResumeFile
 from lbank_ws.sandbox import Sandbox
 from tests.waiting import our_threads, wait_until
 
@@ -174,6 +177,48 @@ def test_resume_from_a_file_fills_bars_too(tmp_path, make_client):
     assert [gap.ended_at is None for gap in gaps] == [True, False]
     assert gaps[1].filled
     assert gaps[1].missing_before is None
+
+
+def test_a_hole_of_which_nothing_tells_where_it_begins_is_closed_as_it_is(tmp_path, box, make_client):
+    """A file of an older version does not say which bar was the newest; the hole must not stay open for ever."""
+    asked = topic("kline", "btc_usdt")
+    ResumeFile(tmp_path / "marks").write({asked: Mark(datetime.now(timezone.utc))})
+    client = make_client(box.url, rest_url=box.rest_url, resume=tmp_path / "marks")
+    client.subscribe("kline", "btc_usdt")
+    gaps: list[Any] = []
+    client.on_gap(gaps.append)
+
+    client.run(for_s=20, until=lambda: len(gaps) == 2)
+
+    assert [gap.ended_at is None for gap in gaps] == [True, False]
+    assert (gaps[1].filled, gaps[1].missing_before is None) == (0, False)
+
+
+class SlowDisk(FileStore):
+    """A store whose disk takes half a second for everything."""
+
+    def flush(self) -> None:
+        threading.Event().wait(0.5)
+        super().flush()
+
+
+@pytest.mark.slow
+def test_a_slow_disk_costs_nothing_that_came(tmp_path, client):
+    """It holds up neither reading nor callbacks; three writes take longer than the whole run of a quick one."""
+    heard: list[Any] = []
+    delays_s: list[float] = []
+
+    @client.on_ticker
+    def note(event: Any) -> None:
+        heard.append(event)
+        delays_s.append(time.time() - event.received_ns / 1e9)
+
+    store = SlowDisk(tmp_path / "data")
+    Collector(client, store, flush_s=0.06).run(for_s=2)
+
+    assert [record.event for record in kept(tmp_path / "data", "ticker")] == heard
+    assert len(heard) > 5
+    assert sorted(delays_s)[len(delays_s) // 2] < 0.2
 
 
 def run_with(tmp_path: Path, client: LBankClient, **options: Any) -> Collected:

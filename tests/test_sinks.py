@@ -17,7 +17,6 @@ import pytest
 from lbank_ws import LBankClient
 from lbank_ws.cli.sinks import shard, shared
 from lbank_ws.collect.files import FileStore
-from lbank_ws.collect.identity import Kept
 from lbank_ws.collect.lines import line_text
 from lbank_ws.errors import SinkFailed, StoreBusy, StoreDamaged, UsageError
 from lbank_ws.events import Receipt
@@ -152,7 +151,7 @@ def test_the_identity_in_memory_is_that_of_the_segment(tmp_path):
     shipped.cursor.open()
     shipped.older(lambda: False, everything=True)
 
-    at_once = {each.seq: parcel(each.seq, each.topic, "v2", each.event, each.line, key=each.key) for each in heard}
+    at_once = {each.seq: parcel(each.seq, each.topic, "v2", each.event, each.line, nth=each.nth) for each in heard}
     assert {each.seq: each.digest for each in engine.got} == {seq: each.digest for seq, each in at_once.items()}
     assert {each.seq: each.line for each in engine.got} == {each.seq: each.line for each in heard}
     assert len({each.digest for each in engine.got}) == 5
@@ -544,15 +543,6 @@ def test_what_a_client_cannot_send_is_counted_and_told():
 
     assert sum(fault.lost for fault in faults) == sink.lost == 8
     assert "8 events found no room" in str(faults[-1]) or faults[0].lost
-
-
-def test_a_kept_key_is_that_of_a_parcel():
-    """The client's sink and the store's name events alike."""
-    kept = Kept()
-
-    keys = [kept.key(trade(0)), kept.key(trade(0)), kept.key(tick(1))]
-
-    assert keys == [sent(1, TRADES, trade(0)).key, sent(1, TRADES, trade(0), 2).key, sent(1, TICKS, tick(1)).key]
 
 
 @pytest.mark.parametrize("url", ["redis://host?window=never", "ftp://host", "kafka://"])

@@ -18,17 +18,18 @@ from typing import Any
 
 from lbank_ws.channels import Topic
 from lbank_ws.collect import ledger, manifest
-from lbank_ws.collect.identity import nth_of
+from lbank_ws.collect.identity import Numbers, nth_of
 from lbank_ws.collect.lines import Head, has_one_event, line_text
 from lbank_ws.collect.lock import StoreLock
 from lbank_ws.collect.manifest import RunFacts
 from lbank_ws.collect.naming import LOCK, date_of, safe_host, segment_path
 from lbank_ws.collect.packs import default_suffix, packer
 from lbank_ws.collect.past import parts_since, past_of, segments_of_run
-from lbank_ws.collect.segments import FOLDER_MODE, SegmentWriter, Summary, read_head, salvage, summary_of
+from lbank_ws.collect.segments import FOLDER_MODE, SegmentWriter, close_together, read_head, salvage, summary_of
 from lbank_ws.collect.store import MIN_FREE_BYTES, WAITING_BYTES, Store, Tap, Written, check_room
+from lbank_ws.collect.summary import Summary
 from lbank_ws.errors import StoreDamaged, UsageError
-from lbank_ws.events import Event, Gap
+from lbank_ws.events import Event, Gap, Trade
 from lbank_ws.version import VERSION
 
 log = logging.getLogger("lbank_ws")
@@ -81,6 +82,7 @@ class FileStore(Store):
         self._host, self._pid = safe_host(socket.gethostname()), os.getpid()
         self._number = 0
         self._seq = 0
+        self._numbers: dict[Topic, Numbers] = {}
         self._taps: list[Tap] = []
 
     # The start.
@@ -104,7 +106,9 @@ class FileStore(Store):
                 check_room(self._root, self._min_free_bytes)
                 self._put_in_order(facts)
                 for topic in topics:
-                    self._remember(topic, *past_of(self._root, topic))
+                    mark, contents = past_of(self._root, topic)
+                    self._remember(topic, mark, contents)
+                    self._numbers[topic] = Numbers(() if mark is None else mark.trades)
                 for tap in self._taps:
                     tap.began(facts)
                 self._facts = facts
@@ -208,15 +212,15 @@ class FileStore(Store):
                 rows.append(ledger.gap_row(item, facts.run))
                 continue
             topic, event = item
-            key = self._key(topic, event)
-            if key is None:
+            if self._has(topic, event):
                 continue
             self._seq += 1
             place = topic, date_of(event.received_ns)
             has_one = has_one_event(facts.dialect, topic.channel)
-            line = line_text(event, self._seq, has_one=has_one, nth=nth_of(key))
+            nth = self._nth(topic, event) if isinstance(event, Trade) else 1
+            line = line_text(event, self._seq, has_one=has_one, nth=nth)
             texts.setdefault(place, []).append(line)
-            written.append(Written(self._seq, topic, event, key, line))
+            written.append(Written(self._seq, topic, event, nth, line))
             counted.setdefault(place, []).append(event)
         # The holes first: data without its hole would claim more than there is.
         ledger.append(self._root, rows)
@@ -224,6 +228,10 @@ class FileStore(Store):
             self._write(facts, place, lines, counted[place])
         for tap in self._taps:
             tap.wrote(written)
+
+    def _nth(self, topic: Topic, trade: Trade) -> int:
+        """Tell which of its equals in the store a trade is."""
+        return nth_of(self._numbers.setdefault(topic, Numbers()).key(trade))
 
     def _write(self, facts: RunFacts, place: tuple[Topic, str], lines: list[str], events: list[Event]) -> None:
         writer = self._open[place][0] if place in self._open else self._begun(facts, place, events[0].received_ns)
@@ -235,7 +243,7 @@ class FileStore(Store):
         self.counts.events[place[0]] += len(events)
         self.counts.bytes[place[0]] += writer.summary.bytes - before
         if writer.unpacked_bytes >= self._rotate_bytes:
-            self._finish(place)
+            self._close([place])
 
     def _begun(self, facts: RunFacts, place: tuple[Topic, str], ns: int) -> SegmentWriter:
         self._number += 1
@@ -245,22 +253,20 @@ class FileStore(Store):
         self._open[place] = writer, time.monotonic()
         return writer
 
-    def _finish(self, place: tuple[Topic, str]) -> None:
-        writer, _ = self._open.pop(place)
-        self._closed.append(writer.close())
-
     def _close_old(self, now_s: float, now_ns: int) -> None:
         today = date_of(now_ns - _DAY_CLOSED_AFTER_NS)
-        for place, (_, since_s) in list(self._open.items()):
-            if now_s - since_s >= self._rotate_s or place[1] < today:
-                self._finish(place)
+        old = [
+            place for place, (_, since_s) in self._open.items() if now_s - since_s >= self._rotate_s or place[1] < today
+        ]
+        self._close(old)
 
     def _close_all(self) -> None:
-        first: OSError | None = None
-        for place in list(self._open):
-            try:
-                self._finish(place)
-            except OSError as error:  # the others may still be closed
-                first = first or error
-        if first is not None:
-            raise first
+        self._close(list(self._open))
+
+    def _close(self, places: Sequence[tuple[Topic, str]]) -> None:
+        writers = [self._open.pop(place)[0] for place in places]
+        closed = close_together(writers)
+        self._closed += [summary for summary in closed if isinstance(summary, Summary)]
+        for failure in closed:
+            if isinstance(failure, OSError):  # the others are closed
+                raise failure

@@ -38,14 +38,14 @@ class Written(NamedTuple):
         seq: Its number in the run.
         topic: What it belongs to.
         event: The event.
-        key: What tells it from others; see `identity.Kept`.
+        nth: Of trades: which of its equals in the store it is, from 1.
         line: What was written.
     """
 
     seq: int
     topic: Topic
     event: Event
-    key: str
+    nth: int
     line: str
 
 
@@ -222,11 +222,11 @@ class Store(ABC):
         if mark is not None and self._resumes:
             self._marks[topic] = mark
 
-    def _key(self, topic: Topic, event: Event) -> str | None:
-        """Give what tells an event from others, or None, counted, when the store has it."""
-        key = self._kept.setdefault(topic, Kept()).key(event)
-        self.counts.duplicates += key is None
-        return key
+    def _has(self, topic: Topic, event: Event) -> bool:
+        """Tell whether the store has an event already, and count it then."""
+        has = self._kept.setdefault(topic, Kept()).has(event)
+        self.counts.duplicates += has
+        return has
 
     @contextmanager
     def _failures(self, *, has_begun: bool = True) -> Iterator[None]:

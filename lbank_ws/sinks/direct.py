@@ -12,10 +12,10 @@ from collections import deque
 from collections.abc import Callable
 
 from lbank_ws.channels import Channel, Topic
-from lbank_ws.collect.identity import Kept, nth_of
+from lbank_ws.collect.identity import Kept, Numbers, nth_of
 from lbank_ws.collect.lines import has_one_event, line_text
 from lbank_ws.errors import LBankError, SinkFailed
-from lbank_ws.events import Depth, Event, Kline
+from lbank_ws.events import Depth, Event, Kline, Trade
 from lbank_ws.feed.backoff import Backoff
 from lbank_ws.sinks.course import WAITING_EVENTS
 from lbank_ws.sinks.engine import Engine
@@ -51,6 +51,7 @@ class Direct:
         self._lock = threading.Lock()
         self._queue: deque[Parcel] = deque()
         self._kept: dict[Topic, Kept] = {}
+        self._numbers: dict[Topic, Numbers] = {}
         self._seq = 0
         self._told = 0
         self._tell_at_s = 0.0
@@ -73,13 +74,14 @@ class Direct:
     def put(self, event: Event) -> None:
         """Take an event; never waits."""
         topic = _topic_of(event)
-        key = self._kept.setdefault(topic, Kept()).key(event)
-        if key is None:
+        if self._kept.setdefault(topic, Kept()).has(event):
             return
         self._seq += 1
-        nth = nth_of(key)
+        nth = 1
+        if isinstance(event, Trade):
+            nth = nth_of(self._numbers.setdefault(topic, Numbers()).key(event))
         line = line_text(event, self._seq, has_one=has_one_event(self._dialect, event.channel), nth=nth)
-        made = parcel(self._seq, topic, self._dialect, event, line, key=key)
+        made = parcel(self._seq, topic, self._dialect, event, line, nth=nth)
         with self._lock:
             if len(self._queue) < self._limit:
                 self._queue.append(made)

@@ -61,7 +61,7 @@ class Parcel(NamedTuple):
         return "" if more is None else str(more)
 
 
-def parcel(seq: int, topic: Topic, dialect: str, event: Event, line: str, *, nth: int = 1, key: str = "") -> Parcel:
+def parcel(seq: int, topic: Topic, dialect: str, event: Event, line: str, *, nth: int = 1) -> Parcel:
     """Make a parcel.
 
     Args:
@@ -71,9 +71,8 @@ def parcel(seq: int, topic: Topic, dialect: str, event: Event, line: str, *, nth
         event: The event.
         line: The same as a line of a segment.
         nth: Of trades: which of its equals it is.
-        key: What `collect.identity.Kept` calls it, where that is known already.
     """
-    known = key or event_key(event, nth)
+    known = event_key(event, nth)
     if isinstance(event, Kline):
         return Parcel(seq, topic, dialect, kline_key(event), known, event, line)
     return Parcel(seq, topic, dialect, known, "", event, line)

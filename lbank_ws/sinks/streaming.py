@@ -108,7 +108,7 @@ class Streaming:
         facts = self._facts
         if facts is None or not written:
             return
-        parcels = [parcel(each.seq, each.topic, facts.dialect, each.event, each.line, key=each.key) for each in written]
+        parcels = [parcel(each.seq, each.topic, facts.dialect, each.event, each.line, nth=each.nth) for each in written]
         with self._lock:
             self._course.offer(parcels)
         self._wake.set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import subprocess
 import sys
 import time
@@ -323,10 +324,14 @@ def test_what_is_collected_goes_to_both_engines_as_well(tmp_path, redis_db, tabl
     with Sandbox(pairs=["btc_usdt", "eth_usdt"], speed=5) as box:
         words = ["collect", "all", "--channels", "ticker,depth,trade,kline:1min", "--to", str(store), "--for", "3s"]
         words += ["--url", box.url, "--rest-url", box.rest_url, "--flush", "200ms", "--name", "me"]
+        words += ["--metrics-textfile", str(tmp_path / "metrics.prom")]
         done = run_cli(*words, "--also", redis_server.url, "--also", postgres_server.url)
     assert done.returncode == 0, done.stderr
 
     kept = [record.event for path in segment_paths(store) for record in records(store, path)]
+    metrics = (tmp_path / "metrics.prom").read_text()
+    assert len(re.findall(r'^lbank_ws_sink_up\{sink="(?:redis|postgresql)://[^"]+"\} 1$', metrics, re.M)) == 2
+    assert re.findall(r"^lbank_ws_sink_left\{.*\} (\d+)$", metrics, re.M) == ["0", "0"]
     trades = [event for event in kept if isinstance(event, Trade)]
     assert len(trades) > 5
     assert tables("SELECT count(*) FROM lbank.trade") == [(len(trades),)]

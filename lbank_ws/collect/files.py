@@ -52,6 +52,9 @@ class FileStore(Store):
         waiting_bytes: How much may wait for the disk before callbacks have to.
         resumes: Whether a run goes on where the one before it ended.
 
+    Attributes:
+        taps: Who hears of everything that is written.
+
     Raises:
         MissingExtra: `packing="zst"` without the package zstandard.
         UsageError: There is no such packing.
@@ -83,13 +86,13 @@ class FileStore(Store):
         self._number = 0
         self._seq = 0
         self._numbers: dict[Topic, Numbers] = {}
-        self._taps: list[Tap] = []
+        self.taps: list[Tap] = []
 
     # The start.
 
     def tap(self, tap: Tap) -> None:
         """Let somebody hear of everything that is written, before the run begins."""
-        self._taps.append(tap)
+        self.taps.append(tap)
 
     def lock(self, *, wait_s: float = 0.0, until: Callable[[], bool] | None = None) -> None:
         """Become the one who writes; see `Store.lock`."""
@@ -109,7 +112,7 @@ class FileStore(Store):
                     mark, contents = past_of(self._root, topic)
                     self._remember(topic, mark, contents)
                     self._numbers[topic] = Numbers(() if mark is None else mark.trades)
-                for tap in self._taps:
+                for tap in self.taps:
                     tap.began(facts)
                 self._facts = facts
                 manifest.write(self._root, manifest.manifest(facts, [], []))
@@ -193,7 +196,7 @@ class FileStore(Store):
                 return said
         finally:
             self._facts = None
-            for tap in self._taps:
+            for tap in self.taps:
                 tap.ended()
             self._lock.free()
 
@@ -226,7 +229,7 @@ class FileStore(Store):
         ledger.append(self._root, rows)
         for place, lines in texts.items():
             self._write(facts, place, lines, counted[place])
-        for tap in self._taps:
+        for tap in self.taps:
             tap.wrote(written)
 
     def _nth(self, topic: Topic, trade: Trade) -> int:

@@ -10,13 +10,15 @@ from contextlib import contextmanager
 from enum import Enum
 from functools import partial
 from types import TracebackType
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from lbank_ws import options, settings
 from lbank_ws.causes import Cause
+from lbank_ws.channels import Channel
 from lbank_ws.dealing import Account, Dealing, Errands, Paper
 from lbank_ws.errors import ConnectionLost, LBankError, UsageError
-from lbank_ws.events import LATE_AFTER_S
+from lbank_ws.events import LATE_AFTER_S, Event
 from lbank_ws.feed.backlog import QUEUE_EVENTS
 from lbank_ws.feed.backoff import Backoff
 from lbank_ws.feed.caretaker import Caretaker
@@ -57,6 +59,19 @@ class Ended(str, Enum):
 
     def __str__(self) -> str:
         return str(self.value)
+
+
+class Sink(Protocol):
+    """Where events go beside the callbacks; `lbank_ws.sinks` has some. None of its methods may wait but `close`."""
+
+    def start(self, dialect: str, report: Callable[[LBankError], object]) -> None:
+        """The client starts; it speaks so, and takes faults there."""
+
+    def put(self, event: Event) -> None:
+        """An event came; called on the thread of callbacks."""
+
+    def close(self, timeout_s: float, *, wait: bool = True) -> bool:
+        """The client stops; False when what came is not out by then."""
 
 
 class LBankClient(Dealing):
@@ -229,6 +244,7 @@ class LBankClient(Dealing):
             self._pool.open_for_orders()
         self._lock = threading.Lock()
         self._has_started = False
+        self._sinks: list[Sink] = []
 
     def run(self, for_s: float | None = None, *, until: Callable[[], bool] | None = None) -> Ended:
         """Start, and stay until something ends it; then stop.
@@ -273,6 +289,8 @@ class LBankClient(Dealing):
             if self.recorder is not None:
                 self.recorder.start()
             self._has_started = True
+            for sink in self._sinks:
+                sink.start(self.dialect, lambda fault: self._dispatch.put(Reaction(faults=[fault])))
             self._dispatch.start()
             self._caretaker.start()
             self._fetching.start()
@@ -311,7 +329,31 @@ class LBankClient(Dealing):
         self._close_orders()
         has_ended &= self._end_recording((until_s - time.monotonic()) / 2)
         self._dispatch.stop()
-        return self._dispatch.join(max(0.0, until_s - time.monotonic())) and has_ended
+        has_ended &= self._dispatch.join(max(0.0, until_s - time.monotonic()))
+        for sink in self._sinks:
+            left_s = max(0.0, until_s - time.monotonic())
+            has_ended &= sink.close(left_s, wait=not self._dispatch.is_current())
+        return has_ended
+
+    def sink(self, sink: Sink) -> None:
+        """Send every event of the market that is subscribed somewhere else as well; before the start.
+
+        >>> from lbank_ws.sinks import redis
+        >>> client.sink(redis("redis://host:6379/0"))
+
+        It has a queue and a thread of its own, so a slow one holds up nobody. What it cannot take reaches `on_error` as
+        `SinkFailed`, with how many events were lost to it; `lbank-ws collect --also URL` loses none.
+
+        Raises:
+            UsageError: The client has run before.
+        """
+        with self._lock:
+            if self._has_started:
+                raise UsageError("sink() comes before the start")
+            self._sinks.append(sink)
+        for channel in Channel:
+            if not channel.is_private:
+                self._dispatch.on_channel(channel, sink.put)
 
     def resume_from(self, resume: Resume) -> None:
         """Begin with the holes since what `resume` tells of, in the place of the file of `resume=`; before the start.

@@ -403,6 +403,26 @@ class StoreFailed(LBankError):
         return f"{what} {quoted(self.path)}{end}: {self.reason}"
 
 
+class SinkFailed(LBankError):
+    """An engine cannot be reached, or takes no events; the collection goes on.
+
+    Attributes:
+        sink: Which one, without a password.
+        reason: The driver's words, without a password.
+        lost: How many events found no room since the last report, and stand nowhere; always 0 beside a store of files.
+    """
+
+    def __init__(self, sink: str, reason: str, lost: int = 0) -> None:
+        super().__init__(sink, reason, lost)
+        self.sink = sink
+        self.reason = reason
+        self.lost = lost
+
+    def sentence(self) -> str:
+        lost = f"; {self.lost} events found no room and are lost to it" if self.lost else ""
+        return f"the sink {quoted(self.sink)} takes no events: {self.reason}{lost}; it is tried again"
+
+
 class StoreDamaged(LBankError):
     """A file of a store does not hold what was written.
 

@@ -25,6 +25,21 @@ def test_the_benchmark_of_the_box_counts_what_its_clients_read():
 
 
 @pytest.mark.slow
+def test_the_benchmark_of_the_sinks_sends_everything():
+    """It compares what was sent with what was to be sent, and ends when they differ."""
+    pytest.importorskip("confluent_kafka", reason="confluent-kafka is not installed: pip install 'lbank-ws[kafka]'")
+    command = [sys.executable, ROOT / "benchmarks" / "sinks.py", "--events", "3000", "--only", "kafka"]
+
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=50, check=True)
+
+    found = json.loads(run.stdout)
+    assert [(row["case"], row["way"]) for row in found] == [
+        (case, way) for case in ("trade", "mix") for way in ("engine", "store and sink", "ship")
+    ]
+    assert all(row["events"] == 3000 and row["events_per_s"] > 0 for row in found)
+
+
+@pytest.mark.slow
 def test_the_benchmark_of_the_feed_sees_every_message(tmp_path):
     """A figure of messages that never came would be worse than none; TLS and several lines take their own paths."""
     found = tmp_path / "feed.json"

@@ -23,6 +23,7 @@ from lbank_ws.errors import (
     RecordingFailed,
     Refused,
     RestFailed,
+    SinkFailed,
     SlowCallback,
     Stale,
     StaleBook,
@@ -74,6 +75,8 @@ ERRORS: list[LBankError] = [
     StoreFailed("data", "No space left on device"),
     StoreFailed("data", "Permission denied", has_begun=False),
     StoreDamaged("gaps.jsonl", NASTY),
+    SinkFailed("redis://:***@host", "Connection refused."),
+    SinkFailed("redis://:***@host", "Connection refused.", 7),
 ]
 IDS = [f"{type(error).__name__}-{number}" for number, error in enumerate(ERRORS)]
 
@@ -164,6 +167,11 @@ IDS = [f"{type(error).__name__}-{number}" for number, error in enumerate(ERRORS)
         ),
         (StoreFailed("data", "Permission denied", has_begun=False), "cannot write into data: Permission denied"),
         (StoreDamaged("gaps.jsonl", "line 3 is no entry"), "gaps.jsonl is damaged: line 3 is no entry"),
+        (
+            SinkFailed("redis://host", "Connection refused.", 7),
+            "the sink redis://host takes no events: Connection refused.; 7 events found no room and are lost to it; "
+            "it is tried again",
+        ),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, LBankError) else "",
 )

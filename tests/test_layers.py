@@ -99,6 +99,9 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *(*VOCABULARY, "version", "client", "collect", "wire"),
         *("feed.merging", "feed.resume"),
     ),
+    "sinks": (*VOCABULARY, "collect", "sinks", "feed.backoff"),
+    # Events that are read back are called back with as live ones are.
+    "sinks.readback": (*VOCABULARY, "collect.lines", "sinks", "callbacks", "feed"),
     "cli": ("",),
     # A server made of the client's own encoders would agree with the client's mistakes.
     "sandbox": ("sandbox",),
@@ -110,6 +113,8 @@ IMPORTED_ONLY_IN = {
     "random": ("feed.backoff", "sandbox"),
     "requests": ("trading.calling", "trading.transport"),
     "urllib3": ("trading.calling", "trading.transport"),
+    # Imported late, and not by this form; whoever wants one says so here first.
+    **dict.fromkeys(("redis", "psycopg", "confluent_kafka"), ("sinks",)),
 }
 # The deciding half of feed/ has time as an argument, and no socket and no thread.
 NOT_IN_DECIDING = (
@@ -120,7 +125,7 @@ NOT_IN_DECIDING = (
 NAMED_ONLY_IN = {
     "Thread": (
         *("feed.line", "feed.dispatch", "feed.caretaker", "feed.fetching", "feed.recorder", "sandbox.loop_thread"),
-        "cli.checkup",
+        *("sinks.streaming", "sinks.direct", "cli.checkup"),
     ),
     "environ": ("environment", "cli"),
     "environb": ("environment", "cli"),

@@ -30,7 +30,9 @@ def our_threads() -> list[str]:
     return [
         thread.name
         for thread in threading.enumerate()
-        if thread.name.startswith(("lbank-ws-socket", "lbank-ws-dispatch", "lbank-ws-caretaker", "lbank-ws-fetch"))
+        if thread.name.startswith(
+            ("lbank-ws-socket", "lbank-ws-dispatch", "lbank-ws-caretaker", "lbank-ws-fetch", "lbank-ws-sink")
+        )
     ]
 
 

@@ -19,7 +19,8 @@ from lbank_ws.cli.exits import Exit, Signals, told
 from lbank_ws.cli.metrics import Textfile, serve
 from lbank_ws.cli.ping import Ping
 from lbank_ws.cli.progress import progress_of, summary
-from lbank_ws.errors import LBankError, StoreBusy
+from lbank_ws.cli.sinks import add_sinks, shard, shared, sinks_of
+from lbank_ws.errors import LBankError, StoreBusy, UsageError
 
 if TYPE_CHECKING:
     from lbank_ws.collect.collector import Collected
@@ -31,6 +32,7 @@ _EPILOG = """examples:
   lbank-ws collect btc_usdt eth_usdt --for 59m          from a crontab; see docs/howto/cron.md
   lbank-ws collect all --channels trade,kline:1min      every pair that is listed
   lbank-ws collect btc_usdt --to sqlite:///btc.db       into a database
+  lbank-ws collect all --also redis://host --shard 2/5  the second of five machines, and to Redis as well
 
 SIGTERM keeps everything and ends with 0, Ctrl-C with 130; a second Ctrl-C leaves at once. SIGHUP begins new files.
 
@@ -55,6 +57,13 @@ def add_command(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> a
     add_channels(command)
     command.add_argument(
         "--to", default="lbank-data", metavar="STORE", help="a folder, or sqlite:///FILE (default: ./lbank-data)"
+    )
+    add_sinks(command)
+    command.add_argument(
+        "--shard",
+        type=shard,
+        metavar="N/OF",
+        help="take the N-th of so many shares of the pairs, 1/5 to 5/5; the same share on every machine",
     )
     command.add_argument(
         "--resume",
@@ -249,13 +258,13 @@ def _pairs(args: argparse.Namespace, rest_url: str | None) -> list[str]:
     """
     named: list[str] = args.pairs
     if "all" not in named:
-        return named
+        return shared(named, args.shard)
     from lbank_ws import settings
     from lbank_ws.trading.rest import DEFAULT_URLS, Rest
 
     rest = Rest(settings.rest_url(rest_url) or DEFAULT_URLS[0], ca_file=args.ca_file)
     try:
-        return sorted(rest.pairs())
+        return shared(sorted(rest.pairs()), args.shard)
     finally:
         rest.close()
 
@@ -265,6 +274,11 @@ def _store(args: argparse.Namespace) -> Store:
     from lbank_ws.collect.sqlite import SqliteStore, sqlite_path
 
     path = sqlite_path(args.to)
+    if path is not None and args.also:
+        raise UsageError("--also needs a folder in --to: what an engine has no room for stays there")
     if path is not None:
         return SqliteStore(path, min_free_bytes=args.min_free, resumes=args.resume)
-    return FileStore(args.to, rotate_s=args.rotate, min_free_bytes=args.min_free, resumes=args.resume)
+    store = FileStore(args.to, rotate_s=args.rotate, min_free_bytes=args.min_free, resumes=args.resume)
+    for sink in sinks_of(args):
+        store.tap(sink)
+    return store

@@ -16,6 +16,7 @@ from lbank_ws.errors import (
     RecordingFailed,
     Refused,
     RestFailed,
+    SinkFailed,
     Stale,
     StoreBusy,
     StoreDamaged,
@@ -70,7 +71,7 @@ def code_of(error: LBankError) -> Exit:
         return Exit.NOT_KNOWN
     if isinstance(error, CredentialsRefused | LoginRefused):
         return Exit.NO_PERMISSION
-    return Exit.NO_DATA if isinstance(error, GaveUp | Refused | RestFailed | Stale) else Exit.USAGE
+    return Exit.NO_DATA if isinstance(error, GaveUp | Refused | RestFailed | SinkFailed | Stale) else Exit.USAGE
 
 
 def told(*codes: Exit) -> str:

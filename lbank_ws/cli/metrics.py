@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -86,7 +86,37 @@ def metrics(collector: Collector, client: LBankClient) -> list[Metric]:
             "Lines that were lost.",
             [({}, sum(line.losses for line in client.lines()))],
         ),
+        *_of_sinks(collector),
         Metric("lbank_ws_updated_seconds", "gauge", "When this was written, in Unix time.", [({}, time.time())]),
+    ]
+
+
+def _of_sinks(collector: Collector) -> list[Metric]:
+    """Give what there is to tell of the engines of `--also`; nothing without one."""
+    from lbank_ws.sinks.streaming import Streaming
+
+    sinks = [tap for tap in getattr(collector.store, "taps", ()) if isinstance(tap, Streaming)]
+    if not sinks:
+        return []
+
+    def each(tell: Callable[[Streaming], float]) -> list[tuple[dict[str, str], float]]:
+        return [({"sink": sink.engine.name}, tell(sink)) for sink in sinks]
+
+    return [
+        Metric(
+            "lbank_ws_sink_sent_total",
+            "counter",
+            "Events that an engine has taken.",
+            each(lambda sink: sink.tally.sent),
+        ),
+        Metric(
+            "lbank_ws_sink_known_total",
+            "counter",
+            "Events among them that it had already, such as those of another collector.",
+            each(lambda sink: sink.tally.known),
+        ),
+        Metric("lbank_ws_sink_left", "gauge", "Events that it has not yet.", each(lambda sink: sink.left)),
+        Metric("lbank_ws_sink_up", "gauge", "1 while it takes events.", each(lambda sink: float(sink.failure is None))),
     ]
 
 

@@ -17,6 +17,8 @@ NAMES = (
     "demo",
     "collect",
     "verify",
+    "ship",
+    "seen",
     "record",
     "replay",
     "sandbox",

@@ -18,6 +18,7 @@ from typing import Any
 
 from lbank_ws.channels import Topic
 from lbank_ws.collect import ledger, manifest
+from lbank_ws.collect.identity import Numbers, nth_of
 from lbank_ws.collect.lines import Head, has_one_event, line_text
 from lbank_ws.collect.lock import StoreLock
 from lbank_ws.collect.manifest import RunFacts
@@ -25,10 +26,10 @@ from lbank_ws.collect.naming import LOCK, date_of, safe_host, segment_path
 from lbank_ws.collect.packs import default_suffix, packer
 from lbank_ws.collect.past import parts_since, past_of, segments_of_run
 from lbank_ws.collect.segments import FOLDER_MODE, SegmentWriter, close_together, read_head, salvage, summary_of
-from lbank_ws.collect.store import MIN_FREE_BYTES, WAITING_BYTES, Store, check_room
+from lbank_ws.collect.store import MIN_FREE_BYTES, WAITING_BYTES, Store, Tap, Written, check_room
 from lbank_ws.collect.summary import Summary
 from lbank_ws.errors import StoreDamaged, UsageError
-from lbank_ws.events import Event, Gap
+from lbank_ws.events import Event, Gap, Trade
 from lbank_ws.version import VERSION
 
 log = logging.getLogger("lbank_ws")
@@ -50,6 +51,9 @@ class FileStore(Store):
         packing: `zst` or `gz`; None for `zst` where zstandard is installed.
         waiting_bytes: How much may wait for the disk before callbacks have to.
         resumes: Whether a run goes on where the one before it ended.
+
+    Attributes:
+        taps: Who hears of everything that is written.
 
     Raises:
         MissingExtra: `packing="zst"` without the package zstandard.
@@ -81,8 +85,14 @@ class FileStore(Store):
         self._host, self._pid = safe_host(socket.gethostname()), os.getpid()
         self._number = 0
         self._seq = 0
+        self._numbers: dict[Topic, Numbers] = {}
+        self.taps: list[Tap] = []
 
     # The start.
+
+    def tap(self, tap: Tap) -> None:
+        """Let somebody hear of everything that is written, before the run begins."""
+        self.taps.append(tap)
 
     def lock(self, *, wait_s: float = 0.0, until: Callable[[], bool] | None = None) -> None:
         """Become the one who writes; see `Store.lock`."""
@@ -99,7 +109,11 @@ class FileStore(Store):
                 check_room(self._root, self._min_free_bytes)
                 self._put_in_order(facts)
                 for topic in topics:
-                    self._remember(topic, *past_of(self._root, topic))
+                    mark, contents = past_of(self._root, topic)
+                    self._remember(topic, mark, contents)
+                    self._numbers[topic] = Numbers(() if mark is None else mark.trades)
+                for tap in self.taps:
+                    tap.began(facts)
                 self._facts = facts
                 manifest.write(self._root, manifest.manifest(facts, [], []))
         except BaseException:  # whatever it was, the lock must not stay
@@ -182,6 +196,8 @@ class FileStore(Store):
                 return said
         finally:
             self._facts = None
+            for tap in self.taps:
+                tap.ended()
             self._lock.free()
 
     # How it is done.
@@ -193,6 +209,7 @@ class FileStore(Store):
         texts: dict[tuple[Topic, str], list[str]] = {}
         counted: dict[tuple[Topic, str], list[Event]] = {}
         rows = []
+        written = []
         for item in self._intake.take():
             if isinstance(item, Gap):
                 rows.append(ledger.gap_row(item, facts.run))
@@ -203,12 +220,21 @@ class FileStore(Store):
             self._seq += 1
             place = topic, date_of(event.received_ns)
             has_one = has_one_event(facts.dialect, topic.channel)
-            texts.setdefault(place, []).append(line_text(event, self._seq, has_one=has_one))
+            nth = self._nth(topic, event) if isinstance(event, Trade) else 1
+            line = line_text(event, self._seq, has_one=has_one, nth=nth)
+            texts.setdefault(place, []).append(line)
+            written.append(Written(self._seq, topic, event, nth, line))
             counted.setdefault(place, []).append(event)
         # The holes first: data without its hole would claim more than there is.
         ledger.append(self._root, rows)
         for place, lines in texts.items():
             self._write(facts, place, lines, counted[place])
+        for tap in self.taps:
+            tap.wrote(written)
+
+    def _nth(self, topic: Topic, trade: Trade) -> int:
+        """Tell which of its equals in the store a trade is."""
+        return nth_of(self._numbers.setdefault(topic, Numbers()).key(trade))
 
     def _write(self, facts: RunFacts, place: tuple[Topic, str], lines: list[str], events: list[Event]) -> None:
         writer = self._open[place][0] if place in self._open else self._begun(facts, place, events[0].received_ns)

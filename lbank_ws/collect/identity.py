@@ -25,6 +25,7 @@ from lbank_ws.feed.merging import REMEMBERED, Identity, identity
 
 KEPT_CONTENTS = 64  # how many tickers, books and bars of a subscription are remembered
 
+_TRADE_PARTS = 5
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
@@ -49,6 +50,24 @@ def content_key(event: Event) -> str:
     said = event.raw if event.raw and event.source == "live" else repr(event)  # an answer holds many
     digest = hashlib.blake2b(said.encode(errors="replace"), digest_size=12).hexdigest()
     return f"{moment}|{digest}|closed" if isinstance(event, Kline) and event.closed else f"{moment}|{digest}"
+
+
+def event_key(event: Event, nth: int = 1) -> str:
+    """Give the key of an event, the same on every collector.
+
+    Args:
+        event: Any.
+        nth: Of trades: which of its equals it is.
+    """
+    if isinstance(event, Trade) and (known := identity(event)) is not None:
+        return trade_key(known, nth)
+    return content_key(event)
+
+
+def nth_of(key: str) -> int:
+    """Tell which of its equals a trade is, from its key; 1 for the key of anything else."""
+    parts = key.split("|")
+    return int(parts[4]) if len(parts) == _TRADE_PARTS else 1
 
 
 class Kept:

@@ -85,6 +85,7 @@ class Record:
         age_s: How old it was when it came, in seconds; None where that was not known.
         late: Whether it came later than it should.
         event: The event as it was handed to callbacks.
+        nth: Of trades: which of its equals in the store it is, from 1.
     """
 
     ns: int
@@ -93,6 +94,7 @@ class Record:
     age_s: float | None
     late: bool
     event: Event
+    nth: int = 1
 
 
 def head_text(head: Head) -> str:
@@ -130,13 +132,14 @@ def head_of(text: str) -> Head:
         raise BadLineError(f"the head of the segment is damaged ({bad!r})") from None
 
 
-def line_text(event: Event, seq: int, *, has_one: bool = True) -> str:
+def line_text(event: Event, seq: int, *, has_one: bool = True, nth: int = 1) -> str:
     """Give the line of an event, without its line feed.
 
     Args:
         event: As it was handed to callbacks.
         seq: Its number in the run.
         has_one: Its frame holds no other event; else the event itself is written in the frame's place.
+        nth: Of trades: which of its equals in the store it is.
     """
     receipt = event.receipt
     age_s = event.age_s
@@ -145,6 +148,8 @@ def line_text(event: Event, seq: int, *, has_one: bool = True) -> str:
         text += f',"age_s":{age_s:.6f}'
         if age_s > receipt.late_after_s:
             text += ',"late":true'
+    if nth > 1:
+        text += f',"nth":{nth}'
     if isinstance(event, Kline) and event.closed:
         text += ',"closed":true'
     if isinstance(event, Depth | Kline) and event.fault is not None:
@@ -184,7 +189,7 @@ def _record(text: str, dialect: Dialect, of: Topic) -> Record:
         event = _completed(event, said)
         if age_s is not None and event.sent_s is not None:
             receipt.ahead_s = receipt.ns / 1e9 - event.sent_s - age_s
-        return Record(receipt.ns, receipt.line, int(said["seq"]), age_s, "late" in said, event)
+        return Record(receipt.ns, receipt.line, int(said["seq"]), age_s, "late" in said, event, int(said.get("nth", 1)))
     except (KeyError, TypeError, ValueError, ArithmeticError) as bad:
         raise BadLineError(f"a line is damaged ({bad!r})") from None
 

@@ -160,6 +160,38 @@ def records(
         yield record
 
 
+def lines_from(root: str | os.PathLike[str], path: str, begin: int = 0) -> Iterator[tuple[list[str], int]]:
+    """Give the lines of a segment that may still be written, a pack at a time, and where in the file each pack ends.
+
+    Args:
+        root: The folder of the store.
+        path: Of the segment inside it, without `.part`, whether it is closed already or not.
+        begin: Where a pack begins, as it was given before; 0 for the start, whose first line is the head.
+
+    Raises:
+        StoreDamaged: It is closed, and torn or damaged behind what was given.
+        UsageError: There is no such segment.
+    """
+    part = f"{path}{PART}"
+    is_part = (Path(root) / part).exists()
+    try:
+        file = _opened(root, part if is_part else path)
+    except UsageError:
+        if not is_part:
+            raise
+        file = _opened(root, path)  # closed just now
+    with file:
+        file.seek(begin)
+        try:
+            for pack in packs(file.read, _suffix(path)):
+                yield pack.lines.decode().removesuffix("\n").split("\n"), begin + pack.end
+        except TornError as torn:
+            if not is_part:
+                raise StoreDamaged(path, str(torn)) from None
+        except UnicodeDecodeError:
+            raise StoreDamaged(path, "it holds bytes that are no UTF-8") from None
+
+
 def read_head(root: str | os.PathLike[str], path: str) -> Head:
     """Read the first line of a segment.
 

@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 from lbank_ws.channels import Topic
 from lbank_ws.collect.identity import Kept
@@ -29,6 +29,37 @@ _EVENT_COST = 500  # bytes that a waiting event takes beside its frame
 _POLL_S = 0.1
 
 Item = tuple[Topic, Event] | Gap
+
+
+class Written(NamedTuple):
+    """An event that a store has written down.
+
+    Attributes:
+        seq: Its number in the run.
+        topic: What it belongs to.
+        event: The event.
+        nth: Of trades: which of its equals in the store it is, from 1.
+        line: What was written.
+    """
+
+    seq: int
+    topic: Topic
+    event: Event
+    nth: int
+    line: str
+
+
+class Tap(Protocol):
+    """Hears what a store of files has written down. Called on the thread that writes; it must not wait."""
+
+    def began(self, facts: RunFacts) -> None:
+        """A run begins; what this raises ends it."""
+
+    def wrote(self, written: Sequence[Written]) -> None:
+        """These stand in segments now, in the order of their numbers, right behind those before."""
+
+    def ended(self) -> None:
+        """The run is over; everything that was written was told. May take a while."""
 
 
 class Intake:

@@ -1,0 +1,71 @@
+"""Which of several collectors has seen what, minute by minute, as an engine knows.
+
+Decided here: how that is counted in each engine. Of bars nothing is counted: versions of one differ, and a newer one
+takes the place of the one before. Kafka counts nothing; whoever reads it can.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+
+from lbank_ws.errors import UsageError
+from lbank_ws.sinks.engine import Engine
+from lbank_ws.sinks.postgres import Postgres
+from lbank_ws.sinks.redis_streams import Redis
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_SQL = " UNION ALL ".join(
+    f"SELECT held.at, array_append(array_agg(again.collector), held.collector) AS who FROM lbank.{channel} AS held "  # noqa: S608 - the names are ours
+    f"LEFT JOIN lbank.again ON again.channel = '{channel}' AND again.pair = held.pair "
+    "AND again.identity = held.identity AND again.at = held.at WHERE held.at >= %(since)s "
+    "GROUP BY held.pair, held.identity, held.at, held.collector"
+    for channel in ("trade", "ticker", "depth")
+)
+_COUNT = (
+    "SELECT date_trunc('minute', at, 'UTC'), "  # noqa: S608 - as above
+    "array_to_string(ARRAY(SELECT DISTINCT name FROM unnest(who) AS name WHERE name IS NOT NULL ORDER BY name), '+') "
+    f"AS whose, count(*) FROM ({_SQL}) AS event GROUP BY 1, 2"
+)
+
+Minutes = dict[datetime, dict[str, int]]
+"""By minute, how many events came from whom: `{"a": 3, "b": 1, "a+b": 212}`."""
+
+
+def seen_in(engine: Engine, since_s: float, now: datetime | None = None) -> Minutes:
+    """Ask an engine who has seen what.
+
+    Args:
+        engine: Redis or PostgreSQL; it is opened, and closed again.
+        since_s: How far to look back, in seconds.
+        now: From when on; the present when None.
+
+    Raises:
+        SinkFailed: It cannot be reached.
+        UsageError: It is neither.
+    """
+    since = (now or datetime.now(timezone.utc)) - timedelta(seconds=since_s)
+    engine.open()
+    try:
+        if isinstance(engine, Postgres):
+            return _of_postgres(engine, since)
+        if isinstance(engine, Redis):
+            return _of_redis(engine, since)
+    finally:
+        engine.close()
+    raise UsageError(f"{engine.name} does not count who has seen what; Redis and PostgreSQL do")
+
+
+def _of_postgres(engine: Postgres, since: datetime) -> Minutes:
+    found: Minutes = {}
+    for at, who, count in engine.asked(_COUNT, {"since": since}):
+        found.setdefault(at.astimezone(timezone.utc), {})[who] = count
+    return found
+
+
+def _of_redis(engine: Redis, since: datetime) -> Minutes:
+    found: Minutes = {}
+    for minute, counts in engine.seen().items():
+        at = _EPOCH + timedelta(seconds=minute)
+        if at >= since - timedelta(minutes=1):
+            found[at] = {who: count for who, count in counts.items() if count}
+    return found

@@ -1,0 +1,179 @@
+"""Two collectors, each with troubles of its own, feed Redis and PostgreSQL, which are killed for twenty seconds."""
+
+from __future__ import annotations
+
+import importlib
+import random
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lbank_ws import Channel, LBankClient, Topic
+from lbank_ws.causes import Cause
+from lbank_ws.collect.collector import Collector
+from lbank_ws.collect.files import FileStore
+from lbank_ws.collect.lines import Head, reader
+from lbank_ws.errors import ConnectionLost
+from lbank_ws.feed.dial import Dialler
+from lbank_ws.sandbox import Sandbox
+from lbank_ws.sinks import engine_of
+from lbank_ws.sinks.seen import seen_in
+from lbank_ws.sinks.streaming import Streaming
+from tests.servers import PostgresServer, RedisServer, Server
+from tests.waiting import our_threads, wait_until
+
+PAIRS = ["btc_usdt", "eth_usdt", "doge_usdt"]
+TRADES = 2000
+AWAY_S = 20.0
+
+
+class One:
+    """A collector whose line can be cut, and kept from coming back."""
+
+    def __init__(self, name: str, box: Sandbox, root: Path, urls: list[str]) -> None:
+        self.is_cut = False
+        self.came: Counter[str] = Counter()
+        self._sockets: list[Any] = []
+        self._is_over = False
+        self._dial = Dialler().dial
+        self._client = LBankClient(
+            url=box.url, connect=self._connect, backfill=False, backoff_first_s=0.05, backoff_cap_s=0.2
+        )
+        for pair in PAIRS:
+            self._client.subscribe("trade", pair)
+        self._client.on_trade(self._count)
+        store = FileStore(root / name)
+        self.sinks = [Streaming(root / name, engine_of(url, name), waiting_events=300) for url in urls]
+        for sink in self.sinks:
+            store.tap(sink)
+        collector = Collector(self._client, store, flush_s=0.2)
+        self._thread = threading.Thread(target=collector.run, kwargs={"until": lambda: self._is_over})
+        self._thread.start()
+
+    def _connect(self, url: str, **options: Any) -> Any:
+        if self.is_cut:
+            raise ConnectionLost(Cause.UNREACHABLE, "cut by the test")
+        found = self._dial(url, **options)
+        self._sockets.append(found)
+        return found
+
+    def _count(self, trade: Any) -> None:
+        self.came[trade.pair] += 1
+
+    def cut(self) -> None:
+        self.is_cut = True
+        for line in self._sockets:
+            with suppress(OSError):
+                line.shutdown(socket.SHUT_RDWR)
+        self._sockets.clear()
+
+    def mend(self) -> None:
+        """Let it come back, and wait until trades of each pair come on it again: they are asked for one by one."""
+        before, self.is_cut = self.came.copy(), False
+        wait_until(lambda: all(self.came[pair] > before[pair] for pair in PAIRS), 15, "trades behind a cut")
+
+    def end(self) -> None:
+        self._is_over = True
+        self._thread.join(25)
+        assert not self._thread.is_alive()
+
+
+@pytest.fixture
+def servers() -> Iterator[list[Server]]:
+    for module, extra in (("redis", "redis"), ("psycopg", "postgres")):
+        pytest.importorskip(module, reason=f"{module} is not installed: pip install 'lbank-ws[{extra}]'")
+    made: list[Server] = []
+    try:
+        for kind in (RedisServer, PostgresServer):
+            made.append(kind())
+            made[-1].start()
+        yield made
+    finally:
+        for server in made:
+            server.end()
+
+
+def in_redis(url: str) -> Counter[Any]:
+    database = importlib.import_module("redis").Redis.from_url(url, decode_responses=True)
+    found: Counter[Any] = Counter()
+    for pair in PAIRS:
+        read = reader(Head("", Topic(Channel.TRADE, pair), "v2", "", 0))
+        for _, said in database.xrange(f"lbank:trade:{pair}"):
+            event: Any = read(said["line"]).event
+            found[pair, round(event.traded_at.timestamp() * 1000), event.price, event.amount] += 1
+    database.close()
+    return found
+
+
+def in_postgres(url: str) -> Counter[Any]:
+    with importlib.import_module("psycopg").connect(url) as connection:
+        rows = connection.execute("SELECT pair, at, price, amount FROM lbank.trade").fetchall()
+    return Counter((pair, round(at.timestamp() * 1000), price, amount) for pair, at, price, amount in rows)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(150)
+def test_two_collectors_are_one_truth_and_a_killed_engine_costs_nothing(tmp_path, servers):
+    """Each line drops at random; wherever one of them was up, the engines have every trade once."""
+    dice = random.Random(10)
+    with Sandbox(pairs=PAIRS, speed=20) as box:
+        both = [One(name, box, tmp_path, [server.url for server in servers]) for name in ("a", "b")]
+        try:
+            for one in both:
+                wait_until(lambda one=one: len(one.came) == len(PAIRS), 15, "the first trades")
+            first = box.truth.trade_count
+            wait_until(lambda: all(sink.tally.sent for one in both for sink in one.sinks), 15, "what is sent first")
+            for server in servers:
+                server.kill()
+            over_s = time.monotonic() + AWAY_S
+            dark: list[tuple[int, int]] = []
+            while time.monotonic() < over_s or box.truth.trade_count < first + TRADES:
+                victims = both if not dark else [dice.choice(both)]
+                since = box.truth.trade_count
+                for one in victims:
+                    one.cut()
+                wait_s = time.monotonic() + dice.uniform(0.2, 1.5)
+                wait_until(lambda wait_s=wait_s: time.monotonic() > wait_s)
+                for one in victims:
+                    one.mend()
+                if len(victims) > 1:
+                    dark.append((since, box.truth.trade_count))
+            for server in servers:
+                server.start()
+            last = box.truth.trade_count
+            wait_until(lambda: box.truth.trade_count > last + 30, 10)
+            wait_until(lambda: all(sink.left < 300 for one in both for sink in one.sinks), 30, "catching up")
+        finally:
+            for one in both:
+                one.end()
+        truth = [
+            (
+                each.listing.pair,
+                each.traded_at_ms,
+                each.listing.price_of(each.price),
+                each.listing.amount_of(each.volume),
+            )
+            for each in box.truth.trades()
+        ]
+
+    assert [sink.left for one in both for sink in one.sinks] == [0, 0, 0, 0]
+    ((dark_from, dark_to),) = dark
+    due = Counter(truth[first : dark_from - 1] + truth[dark_to:last])
+    assert due.total() > TRADES * 0.8
+    for found in (in_redis(servers[0].url), in_postgres(servers[1].url)):
+        assert found - Counter(truth) == Counter(), "trades that nobody made, or twice"
+        assert due - found == Counter(), "trades are missing"
+    for server in servers:
+        whole = Counter[str]()
+        for counts in seen_in(engine_of(server.url), 10**7).values():
+            whole.update(counts)
+        assert whole.keys() == {"a", "b", "a+b"}
+        assert whole.total() == in_postgres(servers[1].url).total()
+    assert not our_threads()

@@ -330,3 +330,59 @@ class RecordingFailed(LBankError):
         path = quoted(self.path)
         what = f"the recording {path} has ended" if self.has_begun else f"cannot record to {path}"
         return f"{what}: {self.reason}; the feed goes on without it"
+
+
+class StoreBusy(UsageError):
+    """Another run writes into this store; two writers would spoil it.
+
+    Attributes:
+        path: The store.
+        holder: Who writes, as that run says: host, process and since when; empty where it cannot be told.
+    """
+
+    def __init__(self, path: str, holder: str = "") -> None:
+        super().__init__(path, holder)
+        self.path = path
+        self.holder = holder
+
+    def __str__(self) -> str:
+        who = f" by {quoted(self.holder)}" if self.holder else ""
+        return f"{quoted(self.path)} is being written{who}; wait for its end, or name another store"
+
+
+class StoreFailed(LBankError):
+    """The disk took no more, or has too little room left; what was closed before stays readable.
+
+    Attributes:
+        path: The store.
+        reason: The system's words.
+        has_begun: Whether it could be opened.
+    """
+
+    def __init__(self, path: str, reason: str, *, has_begun: bool = True) -> None:
+        super().__init__(path, reason)
+        self.path = path
+        self.reason = reason
+        self.has_begun = has_begun
+
+    def __str__(self) -> str:
+        what = "the collection into" if self.has_begun else "cannot write into"
+        end = " has ended" if self.has_begun else ""
+        return f"{what} {quoted(self.path)}{end}: {self.reason}"
+
+
+class StoreDamaged(LBankError):
+    """A file of a store does not hold what was written.
+
+    Attributes:
+        path: The file, as it is called inside its store.
+        problem: What is wrong with it.
+    """
+
+    def __init__(self, path: str, problem: str) -> None:
+        self.path = path
+        self.problem = problem
+        super().__init__(path, problem)
+
+    def __str__(self) -> str:
+        return f"{quoted(self.path)} is damaged: {quoted(self.problem)}"

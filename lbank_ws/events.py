@@ -36,11 +36,13 @@ class Receipt:
         ns: In nanoseconds of Unix time, on this machine's clock.
         ahead_s: How far this machine's clock was ahead of the exchange's, in seconds; None while that is not known.
         late_after_s: From which age on its events are late.
+        line: The number of the line that brought it, as statuses name it; 0 where none did.
     """
 
     ns: int = 0
     ahead_s: float | None = field(default=0.0, compare=False)
     late_after_s: float = field(default=LATE_AFTER_S, compare=False)
+    line: int = field(default=0, compare=False)
 
 
 class _Sent:

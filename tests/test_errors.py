@@ -26,6 +26,9 @@ from lbank_ws.errors import (
     Stale,
     StaleBook,
     StalePrice,
+    StoreBusy,
+    StoreDamaged,
+    StoreFailed,
     SubscriptionRefused,
     UsageError,
 )
@@ -64,6 +67,11 @@ ERRORS: list[LBankError] = [
     RecordingFailed("tape.jsonl", "Permission denied", has_begun=False),
     RestFailed("/v2/timestamp.do", NASTY),
     RestFailed("/v2/timestamp.do", "from 203.0.113.77", 10205),
+    StoreBusy("data\u202e"),
+    StoreBusy("data", NASTY),
+    StoreFailed("data", "No space left on device"),
+    StoreFailed("data", "Permission denied", has_begun=False),
+    StoreDamaged("gaps.jsonl", NASTY),
 ]
 IDS = [f"{type(error).__name__}-{number}" for number, error in enumerate(ERRORS)]
 
@@ -139,6 +147,16 @@ IDS = [f"{type(error).__name__}-{number}" for number, error in enumerate(ERRORS)
             RestFailed("/v2/timestamp.do", "Request too frequent", 10004),
             "the exchange refused the REST call /v2/timestamp.do (code 10004): Request too frequent",
         ),
+        (
+            StoreBusy("data", "process 4711 on host since 10:15"),
+            "data is being written by process 4711 on host since 10:15; wait for its end, or name another store",
+        ),
+        (
+            StoreFailed("data", "No space left on device"),
+            "the collection into data has ended: No space left on device",
+        ),
+        (StoreFailed("data", "Permission denied", has_begun=False), "cannot write into data: Permission denied"),
+        (StoreDamaged("gaps.jsonl", "line 3 is no entry"), "gaps.jsonl is damaged: line 3 is no entry"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, LBankError) else "",
 )

@@ -74,7 +74,11 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "knowing": (*VOCABULARY, "feed", "subscribing"),
     "client": (*VOCABULARY, "version", "signer", "settings", "options", "wire", "feed", "trading", "knowing"),
     "playback": (*VOCABULARY, "client", "feed", "sandbox.recording"),
-    "collect": (*VOCABULARY, "version", "client", "collect"),
+    # What a line of a segment means, and which trades are the same, is decided where it is for a live line.
+    "collect": (
+        *(*VOCABULARY, "version", "client", "collect", "settings", "trading.rest", "wire"),
+        *("feed.backoff", "feed.bars", "feed.merging", "feed.resume", "feed.states"),
+    ),
     "cli": ("",),
     # A server made of the client's own encoders would agree with the client's mistakes.
     "sandbox": ("sandbox",),

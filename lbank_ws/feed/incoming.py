@@ -47,6 +47,7 @@ class Incoming:
         """Give what follows from frames that came together."""
         reaction = Reaction()
         receipt = self._vigil.receipt(now)
+        receipt.line = self._teller.line
         messages: list[Message] = []
         for frame in frames:
             if isinstance(frame, DecodeError):

@@ -33,7 +33,7 @@ from lbank_ws.feed.placement import Placement
 from lbank_ws.feed.pool import Pool
 from lbank_ws.feed.reaction import Habits
 from lbank_ws.feed.recorder import Recorder
-from lbank_ws.feed.resume import ResumeFile
+from lbank_ws.feed.resume import Resume, ResumeFile
 from lbank_ws.feed.session import Session
 from lbank_ws.feed.sources import Sources
 from lbank_ws.feed.states import State
@@ -254,6 +254,19 @@ class LBankClient(Knowing):
         has_ended &= self._end_recording((until_s - time.monotonic()) / 2)
         self._dispatch.stop()
         return self._dispatch.join(max(0.0, until_s - time.monotonic())) and has_ended
+
+    def resume_from(self, resume: Resume) -> None:
+        """Begin with the holes since what `resume` tells of, in the place of the file of `resume=`; before the start.
+
+        A collector's store is one: it knows best what it has. See `feed.resume.Resume`.
+
+        Raises:
+            UsageError: The client has run before.
+        """
+        with self._lock:
+            if self._has_started:
+                raise UsageError("resume_from() comes before the start")
+            self._fetching.resume_from(resume)
 
     @contextmanager
     def lent(self) -> Iterator[tuple[Line, Dispatch]]:

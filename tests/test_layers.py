@@ -76,8 +76,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "playback": (*VOCABULARY, "client", "feed", "sandbox.recording"),
     # What a line of a segment means, and which trades are the same, is decided where it is for a live line.
     "collect": (
-        *(*VOCABULARY, "version", "client", "collect", "settings", "trading.rest", "wire"),
-        *("feed.backoff", "feed.bars", "feed.merging", "feed.resume", "feed.states"),
+        *(*VOCABULARY, "version", "client", "collect", "wire"),
+        *("feed.merging", "feed.resume"),
     ),
     "cli": ("",),
     # A server made of the client's own encoders would agree with the client's mistakes.

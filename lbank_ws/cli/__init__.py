@@ -9,15 +9,18 @@ import os
 import sys
 from collections.abc import Sequence
 
-from lbank_ws.cli import record, replay, sandbox, watch
+from lbank_ws.cli import collect, record, replay, sandbox, verify, watch
 from lbank_ws.cli.exits import Exit, code_of
+from lbank_ws.cli.logs import begin_logging
 from lbank_ws.errors import LBankError
 from lbank_ws.version import VERSION
 
-_VERBS = (watch, record, replay, sandbox)
+_VERBS = (watch, collect, verify, record, replay, sandbox)
 _EPILOG = """examples:
   lbank-ws watch btc_usdt                        live prices until Ctrl-C
   lbank-ws watch btc_usdt --sandbox --for 10s    the same from the practice exchange, without a network
+  lbank-ws collect btc_usdt eth_usdt --for 59m   data whose coverage is known, into ./lbank-data
+  lbank-ws verify lbank-data                     hold it against what was written
   lbank-ws record btc_usdt --out btc.jsonl.gz --for 10m
                                                  keep everything that the exchange says
   lbank-ws replay btc.jsonl.gz --speed max       serve it again, to your own scripts
@@ -29,11 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Carry out one command line and give its exit code."""
     parser = _parser()
     args = parser.parse_args(argv)
-    logging.basicConfig(
-        level=[logging.WARNING, logging.INFO, logging.DEBUG][min(args.verbose, 2)],
-        format="%(asctime)s %(levelname)s %(message)s",
-        stream=sys.stderr,
-    )
+    begin_logging(args.verbose - args.quiet, as_json=getattr(args, "log_format", "text") == "json")
     try:
         code = int(args.run(args))
         sys.stdout.flush()
@@ -61,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
         command = verb.add_command(verbs)
         command.set_defaults(run=verb.run)
         command.add_argument("-v", "--verbose", action="count", default=0, help="say more; -vv also tracebacks")
+        command.add_argument("-q", "--quiet", action="count", default=0, help="say less: errors alone")
     return parser
 
 

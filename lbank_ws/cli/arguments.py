@@ -5,8 +5,17 @@ from __future__ import annotations
 import argparse
 import math
 import re
+from collections.abc import Iterable
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lbank_ws.client import LBankClient
 
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)?")
+_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)([kMGT])?B?")
+_BYTES = {None: 1, "k": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+_CLOCK = re.compile(r"[0-9]{1,2}:[0-9]{2}(:[0-9]{2})?")
 _SECONDS = {None: 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -24,6 +33,56 @@ def count(text: str) -> int:
     if not (text.isascii() and text.isdigit() and 0 < int(text[:12]) < 10**9):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
     return int(text)
+
+
+def size_bytes(text: str) -> int:
+    """Read a size such as `500M`, `2G` or `0` as bytes."""
+    found = _SIZE.fullmatch(text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size; write 500M or 2G")
+    return int(float(found[1]) * _BYTES[found[2]])
+
+
+def moment(text: str, now: datetime | None = None) -> datetime:
+    """Read a moment: `18:00` is the next one by the clock of UTC; else ISO 8601, in UTC where it names no zone."""
+    now = now or datetime.now(timezone.utc)
+    try:
+        if _CLOCK.fullmatch(text):
+            clock = datetime.strptime(text, "%H:%M" if text.count(":") == 1 else "%H:%M:%S")  # noqa: DTZ007 - a time
+            today = now.replace(hour=clock.hour, minute=clock.minute, second=clock.second, microsecond=0)
+            return today if today > now else today + timedelta(days=1)
+        named = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a moment; write 18:00 or 2026-11-22T18:00 (UTC)") from None
+    named = named.replace(tzinfo=timezone.utc) if named.tzinfo is None else named
+    if named <= now:
+        raise argparse.ArgumentTypeError(f"{text!r} is over; write a moment that is to come, in UTC")
+    return named
+
+
+def add_channels(command: argparse.ArgumentParser) -> None:
+    """Add the arguments that say what to ask for."""
+    command.add_argument(
+        "--channels",
+        default="ticker,depth,trade",
+        metavar="LIST",
+        help="what to ask for (default: ticker,depth,trade); also kline:1min",
+    )
+    command.add_argument("--levels", type=count, metavar="N", help="of depth, a side (default: 20)")
+
+
+def subscribe_all(client: LBankClient, pairs: Iterable[str], channels: str, levels: int | None) -> None:
+    """Subscribe what the arguments of `add_channels` name.
+
+    Raises:
+        UsageError: A pair, a channel or an interval is not understood.
+    """
+    for pair in pairs:
+        for channel in channels.split(","):
+            name, _, interval = channel.strip().partition(":")
+            client.subscribe(
+                name, pair, levels=levels if name == "depth" else None, interval=interval if interval else None
+            )
 
 
 def add_source(command: argparse.ArgumentParser) -> None:

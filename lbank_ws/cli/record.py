@@ -5,15 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
 
-from lbank_ws.cli.arguments import add_source, count, duration_s
+from lbank_ws.cli.arguments import add_channels, add_source, duration_s, subscribe_all
 from lbank_ws.cli.box import addresses_of
 from lbank_ws.cli.exits import Exit, Signals
 from lbank_ws.errors import RecordingFailed
-
-if TYPE_CHECKING:
-    from lbank_ws.client import LBankClient
 
 
 def add_command(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
@@ -27,13 +23,7 @@ def add_command(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> a
     )
     command.add_argument("pairs", nargs="+", metavar="PAIR", help="for example btc_usdt")
     command.add_argument("--out", required=True, metavar="FILE", help=".jsonl, .jsonl.gz or .jsonl.zst")
-    command.add_argument(
-        "--channels",
-        default="ticker,depth,trade",
-        metavar="LIST",
-        help="what to ask for (default: ticker,depth,trade); also kline:1min",
-    )
-    command.add_argument("--levels", type=count, metavar="N", help="of depth, a side (default: 20)")
+    add_channels(command)
     command.add_argument("--for", dest="for_s", type=duration_s, metavar="TIME", help="end after 30s, 5m, 1h")
     add_source(command)
     return command
@@ -58,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
                 refusals.append(str(fault))
                 print(f"lbank-ws: {fault}", file=sys.stderr)
 
-        _subscribe(client, args)
+        subscribe_all(client, args.pairs, args.channels, args.levels)
         client.run(for_s=args.for_s, until=lambda: signals.came() or bool(failures))
         frames = 0 if client.recorder is None else client.recorder.frames
         lost = 0 if client.recorder is None else client.recorder.lost
@@ -68,12 +58,3 @@ def run(args: argparse.Namespace) -> int:
         if signals.exit is not None:
             return signals.exit
         return Exit.DONE if frames else Exit.NO_DATA
-
-
-def _subscribe(client: LBankClient, args: argparse.Namespace) -> None:
-    for pair in args.pairs:
-        for channel in args.channels.split(","):
-            name, _, interval = channel.strip().partition(":")
-            client.subscribe(
-                name, pair, levels=args.levels if name == "depth" else None, interval=interval if interval else None
-            )

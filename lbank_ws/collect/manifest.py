@@ -18,6 +18,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+from lbank_ws.causes import GapCause
 from lbank_ws.channels import Topic
 from lbank_ws.collect import ledger
 from lbank_ws.collect.coverage import coverage
@@ -44,7 +45,6 @@ class RunFacts:
         versions: Of what it ran on, by name.
         live_at: When each subscription was live for the first time; None for one that never was.
         duplicates: How many events came that the store had already.
-        dropped: How many events found no room, because the disk was too slow.
     """
 
     run: str
@@ -56,7 +56,6 @@ class RunFacts:
     versions: Mapping[str, str] = field(default_factory=dict)
     live_at: dict[Topic, datetime | None] = field(default_factory=dict)
     duplicates: int = 0
-    dropped: int = 0
 
 
 def manifest(facts: RunFacts, segments: Iterable[Summary], gap_rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -105,7 +104,7 @@ def manifest(facts: RunFacts, segments: Iterable[Summary], gap_rows: Sequence[Ma
         "late": sum(summary.late for summary in known),
         "fetched": sum(summary.fetched for summary in known),
         "duplicates": facts.duplicates,
-        "dropped": facts.dropped,
+        "dropped": sum(gap.missed or 0 for gap in gaps if gap.cause is GapCause.SLOW_CALLBACK),
         "topics": topics,
         "gaps": [dict(row) for row in gap_rows],
         "segments": [summary.row() for summary in known],
@@ -134,7 +133,6 @@ def facts_of(said: Mapping[str, Any]) -> RunFacts:
                 for row in said["topics"]
             },
             duplicates=int(said["duplicates"]),
-            dropped=int(said["dropped"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as bad:
         raise StoreDamaged(MANIFEST, f"it cannot be read ({bad!r})") from None
@@ -158,7 +156,6 @@ def killed(facts: RunFacts, segments: Sequence[Summary]) -> RunFacts:
         facts.versions,
         live_at,
         facts.duplicates,
-        facts.dropped,
     )
 
 

@@ -14,7 +14,7 @@ import contextlib
 import hashlib
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -206,8 +206,13 @@ def read_head(root: str | os.PathLike[str], path: str) -> Head:
     raise StoreDamaged(path, "it has no whole pack")
 
 
-def summary_of(root: str | os.PathLike[str], path: str) -> Summary:
+def summary_of(root: str | os.PathLike[str], path: str, on_number: Callable[[int], object] | None = None) -> Summary:
     """Read a closed segment to its end, and give what there is to say of it.
+
+    Args:
+        root: The folder of the store.
+        path: Of the segment inside it.
+        on_number: Called with the number of each event in its run.
 
     Raises:
         StoreDamaged: It is torn or damaged, or an event of another day stands in it.
@@ -216,6 +221,8 @@ def summary_of(root: str | os.PathLike[str], path: str) -> Summary:
     summary = Summary(path, head.topic)
     for record in records(root, path, verify=True):
         summary.count(record.ns, late=record.late, fetched=record.event.source == "backfill")
+        if on_number is not None:
+            on_number(record.seq)
     digest = hashlib.sha256()
     with _opened(root, path) as file:
         while chunk := file.read(_CHUNK):

@@ -112,6 +112,14 @@ class Fill(Protocol):
     def is_calm(self) -> bool:
         """Whether `live` would hand out every push as it is; then `passed` may take its place."""
 
+    @property
+    def is_open(self) -> bool:
+        """Whether a hole is being filled."""
+
+    @property
+    def newest_at(self) -> datetime | None:
+        """When the newest trade was made, or where the newest bar starts, that was handed out; None without one."""
+
     def passed(self, event: Event) -> None:
         """Note a push that is handed out."""
 

@@ -40,6 +40,10 @@ class BarFill(Asking):
         super().__init__(topic, ways, habits or FillHabits())
 
     @property
+    def newest_at(self) -> datetime | None:
+        return None if self.series.last is None else self.series.last.opened_at
+
+    @property
     def is_calm(self) -> bool:
         return False  # one may close the one before it
 

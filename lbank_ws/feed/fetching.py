@@ -17,12 +17,12 @@ from lbank_ws.causes import GapCause
 from lbank_ws.channels import Topic
 from lbank_ws.errors import ConnectionLost
 from lbank_ws.events import Event, Gap, Status
-from lbank_ws.feed.asking import Fetch, Fill, Step
+from lbank_ws.feed.asking import Fetch, Fill, Outcome, Step
 from lbank_ws.feed.backfill import fill_for
 from lbank_ws.feed.clock import Clock, Moment, Waker
 from lbank_ws.feed.gaps import Ledger
 from lbank_ws.feed.reaction import Reaction
-from lbank_ws.feed.resume import Mark, ResumeFile
+from lbank_ws.feed.resume import Mark, Resume
 from lbank_ws.feed.sources import Sources
 from lbank_ws.feed.trade_fill import TradeFill
 
@@ -51,7 +51,7 @@ class Fetching:
         topics_of: Callable[[int], Sequence[Topic]],
         clock: Clock,
         sources: Sources,
-        resume: ResumeFile | None,
+        resume: Resume | None,
     ) -> None:
         self._deliver = deliver
         self._topics_of = topics_of
@@ -101,6 +101,10 @@ class Fetching:
             self._marks.pop(topic, None)
 
     # Life.
+
+    def resume_from(self, resume: Resume) -> None:
+        """Begin with the holes since what this tells of; before the start."""
+        self._resume = resume
 
     def start(self) -> None:
         """Begin; raises `UsageError` when the file of `resume` is somebody else's."""
@@ -175,6 +179,8 @@ class Fetching:
             ready.events.append((topic, event))
             return ready
         step = fill.live(event, now)
+        if step.outcome is None and not fill.is_open and self._ledger.is_open(topic):
+            step.outcome = Outcome(0, now.utc)  # nothing tells from when on to fetch, so all of it is missing
         self._ledger.pushed(topic, event.received_ns)
         if fill.due_s() != math.inf:
             self._waker.wake()
@@ -273,7 +279,7 @@ class Fetching:
                     continue
                 marks[topic] = Mark(
                     received_at,
-                    fill.seen.newest_at if isinstance(fill, TradeFill) else None,
+                    None if fill is None else fill.newest_at,
                     tuple(fill.seen) if isinstance(fill, TradeFill) else (),
                 )
         try:

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from decimal import Decimal
-from typing import Any
+from typing import Any, Protocol
 
 from lbank_ws.channels import Topic, topic
 from lbank_ws.errors import UsageError
@@ -46,6 +46,20 @@ class Mark:
     received_at: datetime
     happened_at: datetime | None = None
     trades: tuple[Identity, ...] = ()
+
+
+class Resume(Protocol):
+    """Where marks come from: the file of `resume=`, or the store of a collector, which knows better what it has."""
+
+    def read(self) -> dict[Topic, Mark]:
+        """Give how far each subscription had come; called once, at the start."""
+
+    def write(self, marks: Mapping[Topic, Mark]) -> None:
+        """Keep how far each has come; called every few seconds and at the end, on a thread of the client's.
+
+        Raises:
+            OSError: The disk does not take it.
+        """
 
 
 class ResumeFile:

@@ -56,6 +56,10 @@ class TradeFill(Asking):
         return self._seen
 
     @property
+    def newest_at(self) -> datetime | None:
+        return self.seen.newest_at
+
+    @property
     def is_calm(self) -> bool:
         return not self.is_open and not self._fetched
 

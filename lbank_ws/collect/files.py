@@ -1,0 +1,256 @@
+"""The store of files: segments, a ledger, a manifest a run, in one folder.
+
+Decided here: when a segment begins and is closed, and what is done at the start with what a killed run left. What files
+hold and are called is decided in `segments.py`, `ledger.py`, `manifest.py`, `naming.py`; how far the last run had come,
+in `past.py`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from lbank_ws.channels import Topic
+from lbank_ws.collect import ledger, manifest
+from lbank_ws.collect.lines import Head, has_one_event, line_text
+from lbank_ws.collect.lock import StoreLock
+from lbank_ws.collect.manifest import RunFacts
+from lbank_ws.collect.naming import LOCK, date_of, safe_host, segment_path
+from lbank_ws.collect.packs import default_suffix, packer
+from lbank_ws.collect.past import parts_since, past_of, segments_of_run
+from lbank_ws.collect.segments import FOLDER_MODE, SegmentWriter, Summary, read_head, salvage, summary_of
+from lbank_ws.collect.store import MIN_FREE_BYTES, WAITING_BYTES, Store, check_room
+from lbank_ws.errors import StoreDamaged, UsageError
+from lbank_ws.events import Event, Gap
+from lbank_ws.quoting import quoted
+from lbank_ws.version import VERSION
+
+log = logging.getLogger("lbank_ws")
+
+ROTATE_S = 3600.0
+ROTATE_BYTES = 256 * 1024 * 1024
+
+_DAY_CLOSED_AFTER_NS = 20 * 10**9  # what was held back for a fetch may come a little after midnight
+
+
+class FileStore(Store):
+    """A folder of segments; see docs/reference/segments.md.
+
+    Args:
+        path: The folder; it is made when it is missing.
+        rotate_s: A segment is closed after so long, in seconds.
+        rotate_bytes: And at so many bytes of lines.
+        min_free_bytes: The collection ends when the disk has less room than this.
+        packing: `zst` or `gz`; None for `zst` where zstandard is installed.
+        waiting_bytes: How much may wait for the disk before callbacks have to.
+        resumes: Whether a run goes on where the one before it ended.
+
+    Raises:
+        MissingExtra: `packing="zst"` without the package zstandard.
+        UsageError: There is no such packing.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        rotate_s: float = ROTATE_S,
+        rotate_bytes: int = ROTATE_BYTES,
+        min_free_bytes: int = MIN_FREE_BYTES,
+        packing: str | None = None,
+        waiting_bytes: int = WAITING_BYTES,
+        resumes: bool = True,
+    ) -> None:
+        super().__init__(os.fspath(path), waiting_bytes=waiting_bytes, resumes=resumes)
+        self._root = Path(path)
+        self._rotate_s = rotate_s
+        self._rotate_bytes = rotate_bytes
+        self._min_free_bytes = min_free_bytes
+        self._suffix = packing or default_suffix()
+        self._pack = packer(self._suffix)
+        self._lock = StoreLock(self._root / LOCK, self.name)
+        self._facts: RunFacts | None = None
+        self._open: dict[tuple[Topic, str], tuple[SegmentWriter, float]] = {}
+        self._closed: list[Summary] = []
+        self._host, self._pid = safe_host(socket.gethostname()), os.getpid()
+        self._number = 0
+        self._seq = 0
+
+    # The start.
+
+    def open(
+        self,
+        facts: RunFacts,
+        topics: Sequence[Topic],
+        *,
+        wait_s: float = 0.0,
+        until: Callable[[], bool] | None = None,
+    ) -> None:
+        """Begin a run; see `Store.open`."""
+        with self._failures(has_begun=False):
+            os.makedirs(self._root, FOLDER_MODE, exist_ok=True)
+            if not self._root.is_dir():
+                raise UsageError(f"{quoted(self.name)} is no folder; name another one")
+            since = f"{facts.started_at:%Y-%m-%d %H:%M:%S} UTC"
+            holder = f"process {self._pid} on {self._host} since {since}"
+            self._lock.take(holder, wait_s=wait_s, until=until)
+            try:
+                check_room(self._root, self._min_free_bytes)
+                self._put_in_order(facts)
+                for topic in topics:
+                    self._remember(topic, *past_of(self._root, topic))
+                self._facts = facts
+                manifest.write(self._root, manifest.manifest(facts, [], []))
+            except BaseException:  # whatever it was, the lock must not stay
+                self._lock.free()
+                raise
+
+    def _put_in_order(self, facts: RunFacts) -> None:
+        """Complete what killed runs left: torn ends, parts, their manifests."""
+        ledger.mend(self._root)
+        known: dict[str, RunFacts] = {}
+        for run in manifest.runs(self._root):
+            try:
+                known[run] = manifest.facts_of(manifest.read(self._root, run))
+            except StoreDamaged as damage:
+                log.warning("run %s: %s; `lbank-ws verify` tells more", run, damage)
+        left = {run for run, each in known.items() if each.ended_at is None}
+        # One whose disk was full at the end may have left parts, too: whoever ran last.
+        looked_at = left | set(sorted(known)[-1:])
+        if not looked_at:
+            return
+        left |= self._salvage(min(known[run].started_at for run in looked_at), facts.run)
+        rows = ledger.entries(self._root)
+        for run in left & known.keys():
+            segments = self._summaries(run, known[run].started_at)
+            complete = manifest.killed(known[run], segments) if known[run].ended_at is None else known[run]
+            manifest.write(self._root, manifest.manifest(complete, segments, ledger.gap_rows(rows, run)))
+
+    def _salvage(self, since: datetime, run: str) -> set[str]:
+        """Make segments of the parts that were left; give the runs whose they are."""
+        rows, runs = [], set()
+        for part in parts_since(self._root, since):
+            done = salvage(self._root, part)
+            rows.append(ledger.salvage_row(done, run))
+            log.info("%s was left by a run that was killed: %d torn bytes cut off", done.path, done.cut_bytes)
+            if done.kept:
+                runs.add(read_head(self._root, done.path).run)
+        ledger.append(self._root, rows)
+        return runs
+
+    def _summaries(self, run: str, since: datetime) -> list[Summary]:
+        found = []
+        for path in segments_of_run(self._root, run, since):
+            try:
+                found.append(summary_of(self._root, path))
+            except StoreDamaged as damage:
+                log.warning("%s; `lbank-ws verify` tells more", damage)
+        return found
+
+    # What is kept.
+
+    def flush(self) -> None:
+        """Keep what came so far; see `Store.flush`."""
+        with self._failures():
+            self._flush()
+            check_room(self._root, self._min_free_bytes)
+            self._close_old(time.monotonic(), time.time_ns())
+
+    def rotate(self) -> None:
+        """Close every segment; the next event of each subscription begins a new one."""
+        with self._failures():
+            self._flush()
+            self._close_all()
+
+    def close(self) -> dict[str, Any]:
+        """Keep everything and end the run; see `Store.close`."""
+        facts = self._facts
+        if facts is None:
+            raise UsageError("the store was not opened")
+        try:
+            with self._failures():
+                try:
+                    self._flush()
+                finally:  # what is there is made whole also on a full disk
+                    self._close_all()
+                    ledger.settle(self._root)
+                gaps = ledger.gap_rows(ledger.entries(self._root), facts.run)
+                facts.duplicates = self.counts.duplicates
+                said = manifest.manifest(facts, self._closed, gaps)
+                manifest.write(self._root, said)
+                return said
+        finally:
+            self._facts = None
+            self._lock.free()
+
+    # How it is done.
+
+    def _flush(self) -> None:
+        facts = self._facts
+        if facts is None:
+            return
+        texts: dict[tuple[Topic, str], list[str]] = {}
+        counted: dict[tuple[Topic, str], list[Event]] = {}
+        rows = []
+        for item in self._intake.take():
+            if isinstance(item, Gap):
+                rows.append(ledger.gap_row(item, facts.run))
+                continue
+            topic, event = item
+            if self._key(topic, event) is None:
+                continue
+            self._seq += 1
+            place = topic, date_of(event.received_ns)
+            has_one = has_one_event(facts.dialect, topic.channel)
+            texts.setdefault(place, []).append(line_text(event, self._seq, has_one=has_one))
+            counted.setdefault(place, []).append(event)
+        # The holes first: data without its hole would claim more than there is.
+        ledger.append(self._root, rows)
+        for place, lines in texts.items():
+            self._write(facts, place, lines, counted[place])
+
+    def _write(self, facts: RunFacts, place: tuple[Topic, str], lines: list[str], events: list[Event]) -> None:
+        writer = self._open[place][0] if place in self._open else self._begun(facts, place, events[0].received_ns)
+        before = writer.summary.bytes
+        writer.write(lines)
+        for event in events:
+            is_fetched = event.source == "backfill"
+            writer.summary.count(event.received_ns, late=event.late, fetched=is_fetched)
+        self.counts.events[place[0]] += len(events)
+        self.counts.bytes[place[0]] += writer.summary.bytes - before
+        if writer.unpacked_bytes >= self._rotate_bytes:
+            self._finish(place)
+
+    def _begun(self, facts: RunFacts, place: tuple[Topic, str], ns: int) -> SegmentWriter:
+        self._number += 1
+        topic = place[0]
+        path = segment_path(topic, ns, self._host, self._pid, self._number, self._suffix)
+        writer = SegmentWriter(self._root, path, Head(facts.run, topic, facts.dialect, VERSION, ns), self._pack)
+        self._open[place] = writer, time.monotonic()
+        return writer
+
+    def _finish(self, place: tuple[Topic, str]) -> None:
+        writer, _ = self._open.pop(place)
+        self._closed.append(writer.close())
+
+    def _close_old(self, now_s: float, now_ns: int) -> None:
+        today = date_of(now_ns - _DAY_CLOSED_AFTER_NS)
+        for place, (_, since_s) in list(self._open.items()):
+            if now_s - since_s >= self._rotate_s or place[1] < today:
+                self._finish(place)
+
+    def _close_all(self) -> None:
+        first: OSError | None = None
+        for place in list(self._open):
+            try:
+                self._finish(place)
+            except OSError as error:  # the others may still be closed
+                first = first or error
+        if first is not None:
+            raise first

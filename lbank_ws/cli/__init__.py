@@ -9,18 +9,20 @@ import os
 import sys
 from collections.abc import Sequence
 
-from lbank_ws.cli import collect, record, replay, sandbox, verify, watch
+from lbank_ws.cli import collect, export, record, replay, report, sandbox, verify, watch
 from lbank_ws.cli.exits import Exit, code_of
 from lbank_ws.cli.logs import begin_logging
 from lbank_ws.errors import LBankError
 from lbank_ws.version import VERSION
 
-_VERBS = (watch, collect, verify, record, replay, sandbox)
+_VERBS = (watch, collect, verify, export, report, record, replay, sandbox)
 _EPILOG = """examples:
   lbank-ws watch btc_usdt                        live prices until Ctrl-C
   lbank-ws watch btc_usdt --sandbox --for 10s    the same from the practice exchange, without a network
   lbank-ws collect btc_usdt eth_usdt --for 59m   data whose coverage is known, into ./lbank-data
   lbank-ws verify lbank-data                     hold it against what was written
+  lbank-ws export lbank-data --to out.parquet    tables of it; also .csv and .duckdb
+  lbank-ws report lbank-data -o report.html      a page that shows it
   lbank-ws record btc_usdt --out btc.jsonl.gz --for 10m
                                                  keep everything that the exchange says
   lbank-ws replay btc.jsonl.gz --speed max       serve it again, to your own scripts

@@ -41,6 +41,9 @@ from lbank_ws.subscribing import Subscription
 from lbank_ws.version import VERSION
 
 if TYPE_CHECKING:
+    from lbank_ws.collect.collector import Collector
+    from lbank_ws.collect.files import FileStore
+    from lbank_ws.collect.sqlite import SqliteStore
     from lbank_ws.playback import replay
 
 __version__ = VERSION
@@ -51,12 +54,14 @@ __all__ = [
     "CallbackError",
     "Cause",
     "Channel",
+    "Collector",
     "ConnectionLost",
     "DecodeError",
     "Depth",
     "Ended",
     "Event",
     "EventsDropped",
+    "FileStore",
     "Flaw",
     "Gap",
     "GapCause",
@@ -74,6 +79,7 @@ __all__ = [
     "Refused",
     "RestFailed",
     "SlowCallback",
+    "SqliteStore",
     "Stale",
     "StaleBook",
     "StalePrice",
@@ -95,9 +101,21 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import `replay` when it is first asked for, because few scripts need what it brings along."""
+    """Import what few scripts need when it is first asked for, because of what it brings along."""
     if name == "replay":
         from lbank_ws.playback import replay
 
         return replay
+    if name == "Collector":
+        from lbank_ws.collect.collector import Collector
+
+        return Collector
+    if name == "FileStore":
+        from lbank_ws.collect.files import FileStore
+
+        return FileStore
+    if name == "SqliteStore":
+        from lbank_ws.collect.sqlite import SqliteStore
+
+        return SqliteStore
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -437,6 +437,7 @@ def test_a_faulty_bar_waits_for_nothing_and_opens_nothing():
         ("kline/year", True, True, ["request"] * 4),
         ("kline/1min", False, False, []),
         ("trade/btc_usdt", False, False, []),
+        ("trade/btc_usdt", True, False, []),
     ],
 )
 def test_each_way_is_tried_in_turn(name: str, has_requests: bool, has_rest: bool, ways: list[str]):
@@ -461,6 +462,24 @@ def test_each_way_is_tried_in_turn(name: str, has_requests: bool, has_rest: bool
     assert tried == ways
     assert outcome.filled == 0
     assert outcome.missing_before is not None
+
+
+@pytest.mark.parametrize(("has_rest", "is_over"), [(False, True), (True, False)], ids=["the only way", "REST is next"])
+def test_a_line_that_answers_nothing_is_not_asked_again(has_rest: bool, is_over: bool):
+    """Bars wait for the answer; who serves a recording gives none."""
+    fill = fill_for(BARS, has_requests=True, has_rest=has_rest)
+    assert fill is not None
+    fill.live(bar(0), at(0))
+    fill.opened()
+    fill.back(at(5))
+    asked = fill.tick(at(fill.due_s()))
+    assert asked.fetch is not None
+
+    late_s = fill.due_s()
+    step = fill.tick(at(late_s))
+
+    assert late_s < 5 + 5
+    assert (step.outcome is not None) == is_over
 
 
 @pytest.mark.parametrize("of", [topic("ticker", "btc_usdt"), topic("depth", "btc_usdt")])

@@ -51,3 +51,16 @@ def test_the_benchmark_of_scale_can_be_made_a_page(tmp_path):
     (growth,) = json.loads(found.read_text())["scale"]["growth"]
     assert growth["messages"] == 5_000
     assert "| lbank_ws | 5,000" in page.read_text()
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_the_collector_verifies_what_it_kept():
+    """Messages that were counted and not kept would make any collector quick."""
+    command = [sys.executable, ROOT / "benchmarks" / "collect.py", "--pairs", "3", "--rate", "300", "--for", "3"]
+
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=55, check=True)
+
+    found = json.loads(run.stdout)
+    assert found["subscriptions"] == 9
+    assert 200 < found["events_per_s"] < 400
+    assert (found["dropped"], found["problems"], found["exit_code"]) == (0, 0, 0)

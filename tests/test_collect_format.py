@@ -20,7 +20,7 @@ from lbank_ws.causes import Flaw, GapCause
 from lbank_ws.channels import Topic, topic
 from lbank_ws.collect import ledger, manifest, naming
 from lbank_ws.collect.coverage import coverage
-from lbank_ws.collect.identity import Kept, content_key, trade_key
+from lbank_ws.collect.identity import Kept, Numbers, content_key, trade_key
 from lbank_ws.collect.lines import BadLineError, Head, head_of, head_text, line_text, reader
 from lbank_ws.collect.packs import TornError, packer, packs
 from lbank_ws.collect.segments import (
@@ -144,6 +144,19 @@ def test_what_was_fetched_is_read_again_as_it_was(event):
 
     assert record.event == event
     assert str(record.event) == str(event)
+
+
+def test_an_answer_with_many_bars_is_written_bar_by_bar():
+    """It would stand in every line else, and nobody could tell whose it is."""
+    bars = [
+        Kline("btc_usdt", "1min", seconds(60 * n), *(Decimal(1) for _ in range(5)), source="backfill", raw='{"all":1}')
+        for n in range(2)
+    ]
+    kept = Kept()
+
+    assert not any(kept.has(bar) for bar in bars)
+    read = reader(head(topic("kline", "btc_usdt")))
+    assert [read(line_text(bar, 1)).event for bar in bars] == [replace(bar, raw="") for bar in bars]
 
 
 def test_a_frame_with_several_trades_is_written_trade_by_trade():
@@ -431,11 +444,10 @@ def test_a_key_depends_on_the_number_alone(price, zeros):
 
 def test_the_second_of_two_equal_trades_is_one_of_its_own():
     """Two people may buy the same at the same moment."""
-    kept = Kept()
-    keys = [kept.key(trade()), kept.key(trade()), kept.key(trade(1))]
+    numbers = Numbers()
 
-    assert None not in keys
-    assert len(set(keys)) == 3
+    assert not any(Kept().has(each) for each in (trade(), trade()))
+    assert len({numbers.key(trade()), numbers.key(trade()), numbers.key(trade(1))}) == 3
 
 
 def test_a_trade_that_an_earlier_run_kept_is_known_as_often_as_it_was_kept():
@@ -443,14 +455,33 @@ def test_a_trade_that_an_earlier_run_kept_is_known_as_often_as_it_was_kept():
     known = Identity(AT, Decimal(19), Decimal(1), "buy")
     kept = Kept([known, known])
 
-    assert [kept.key(trade()) for _ in range(3)] == [None, None, trade_key(known, 3)]
+    assert [kept.has(trade()) for _ in range(3)] == [True, True, False]
+    assert Numbers([known, known]).key(trade()) == trade_key(known, 3)
 
 
 def test_what_was_fetched_is_never_known():
     """The client has held it against everything that was kept; a second look would lose the second of two."""
     known = Identity(AT, Decimal(19), Decimal(1), "buy")
 
-    assert Kept([known]).key(trade(source="backfill")) == trade_key(known, 2)
+    assert not Kept([known]).has(trade(source="backfill"))
+
+
+def test_numbers_of_long_ago_are_forgotten():
+    """A collector runs for weeks."""
+    numbers = Numbers()
+    for number in range(3000):
+        numbers.key(trade(number))
+
+    assert len(numbers._counts) == len(numbers._order) == 1000
+
+
+def test_a_trade_without_a_moment_is_never_known():
+    """Two equal ones may be two, and a trade that is lost is worse than one that is there twice."""
+    numbers = Numbers()
+    untimed = trade(traded_at=None, raw="same")
+
+    assert not any(Kept([Identity(AT, Decimal(19), Decimal(1), "buy")]).has(untimed) for _ in range(3))
+    assert len({numbers.key(untimed) for _ in range(3)}) == 3
 
 
 def test_a_ticker_that_comes_again_is_known_and_one_that_says_more_is_not():
@@ -458,9 +489,11 @@ def test_a_ticker_that_comes_again_is_known_and_one_that_says_more_is_not():
     ticker = Ticker("btc_usdt", Decimal(1), exchange_at=AT, raw="a")
     kept = Kept(contents=[content_key(ticker)])
 
-    assert kept.key(ticker) is None
-    assert kept.key(replace(ticker, raw="b")) is not None
-    assert kept.key(replace(ticker, raw="b")) is None
+    assert [kept.has(each) for each in (ticker, replace(ticker, raw="b"), replace(ticker, raw="b"))] == [
+        True,
+        False,
+        True,
+    ]
 
 
 def test_a_bar_that_is_told_of_again_as_closed_is_kept():
@@ -468,8 +501,11 @@ def test_a_bar_that_is_told_of_again_as_closed_is_kept():
     bar = Kline("btc_usdt", "1min", AT, *(Decimal(1) for _ in range(5)), raw="a", exchange_at=AT)
     kept = Kept()
 
-    assert [kept.key(bar) is None, kept.key(replace(bar, closed=True)) is None] == [False, False]
-    assert kept.key(replace(bar, closed=True)) is None
+    assert [kept.has(bar), kept.has(replace(bar, closed=True)), kept.has(replace(bar, closed=True))] == [
+        False,
+        False,
+        True,
+    ]
 
 
 # The ledger.

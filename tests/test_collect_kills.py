@@ -1,6 +1,6 @@
 """A collector that is killed again and again: nothing closed is damaged, and nothing is missing in the end.
 
-Eight kills in the slow tests; `make check-kills` makes 300 of them, which takes some twenty minutes.
+Six kills in the slow tests; `make check-kills` makes 300 of them, which takes some twenty minutes.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from lbank_ws.sandbox import Sandbox
 from tests.waiting import wait_until
 
 PAIRS = ["btc_usdt", "eth_usdt"]
-KILLS = int(os.environ.get("LBANK_KILLS", "8"))
+KILLS = int(os.environ.get("LBANK_KILLS", "6"))
 FLUSH_S = 1.0
-SLACK_S = 1.0  # what two busy cores may add to a flush, and the time between two pushes
+SLACK_S = 1.5  # what two busy cores may add to a flush, and the time between two pushes
 
 
 def started(box: Sandbox, store: Path) -> subprocess.Popen[str]:
@@ -128,18 +128,23 @@ def test_kills_cost_a_flush_and_nothing_else(tmp_path):
     # No trade is missing, none is there twice.
     kept = Counter(known(record.event) for record in events(store, "trade"))
     first_ms = {pair: min(key[1] for key in kept if key[0] == pair) for pair in PAIRS}
-    due = Counter(key for key in truth if first_ms[key[0]] <= key[1] < ended_ms - 3000)
+    due = Counter(key for key in truth if first_ms[key[0]] < key[1] < ended_ms - 3000)
     assert kept - Counter(truth) == Counter(), "trades that nobody made, or twice"
     assert due - kept == Counter(), "trades are missing"
+    assert len(due) > 10 * KILLS
 
     # At most a flush is lost, and every hole is told.
     gaps = [ledger.gap_of(row) for row in ledger.gap_rows(ledger.entries(store))]
     for pair in PAIRS:
         times = sorted(record.ns / 1e9 for record in events(store, "ticker") if record.event.pair == pair)
-        for began_s, killed_s in kills:
-            if killed_s - began_s > FLUSH_S:
-                last_s = max(at for at in times if at <= killed_s)
-                assert killed_s - last_s <= FLUSH_S + SLACK_S, f"{killed_s - last_s:.1f} s are lost at a kill"
+        lost_s = sorted(
+            killed_s - max(at for at in times if at <= killed_s)
+            for began_s, killed_s in kills
+            if killed_s - began_s > FLUSH_S
+        )
+        print(f"{pair}: {len(lost_s)} kills, lost {lost_s[len(lost_s) // 2]:.2f} s, at most {lost_s[-1]:.2f} s")  # noqa: T201 - for whoever runs it
+        assert lost_s[-1] <= FLUSH_S + SLACK_S
+        assert len(lost_s) < 50 or lost_s[len(lost_s) // 2] <= FLUSH_S  # of a few, chance decides
         holes = [
             (gap.started_at.timestamp(), (gap.ended_at or datetime.now(timezone.utc)).timestamp())
             for gap in gaps

@@ -192,7 +192,7 @@ def test_a_second_writer_is_told_who_writes(room):
     store.open(room.facts(), ALL)
     began_s = time.monotonic()
 
-    with pytest.raises(StoreBusy, match=rf"is being written by process {os.getpid()} on .* since 2020-11-22"):
+    with pytest.raises(StoreBusy, match=rf"is being written by process {os.getpid()} on .* since 20"):
         room.store().open(room.facts(), ALL)
 
     assert time.monotonic() - began_s < 0.5
@@ -208,7 +208,8 @@ def test_waiting_for_another_writer_ends_with_him(room):
     ends.start()
 
     second = room.store()
-    second.open(room.facts(), ALL, wait_s=10)
+    second.lock(wait_s=10)
+    second.open(room.facts(), ALL)
 
     assert not ends.is_alive()
     second.close()
@@ -220,7 +221,7 @@ def test_waiting_for_another_writer_can_be_broken_off(room):
     store.open(room.facts(), ALL)
 
     with pytest.raises(StoreBusy):
-        room.store().open(room.facts(), ALL, wait_s=60, until=lambda: True)
+        room.store().lock(wait_s=60, until=lambda: True)
     store.close()
 
 
@@ -281,7 +282,7 @@ def test_a_callback_waits_while_the_disk_is_far_behind(room):
             store.put(TRADES, trade(second))
             put.append(second)
 
-    thread = threading.Thread(target=many)
+    thread = threading.Thread(target=many, daemon=True)  # should it wait for ever
     thread.start()
     wait_until(lambda: len(put) >= 2)
     assert len(put) < 6
@@ -373,6 +374,16 @@ def test_marks_reach_back_over_several_segments(files):
     assert [known.traded_at for known in mark.trades] == [AT + timedelta(seconds=second) for second in range(5)]
 
 
+def test_marks_do_not_reach_back_further_than_anything_comes_again(files):
+    """Two hundred pairs with a file an hour would take minutes to begin."""
+    for second in (0, 1, 200, 201):
+        files.run((TRADES, trade(second)))
+
+    mark, _ = past_of(files.path, TRADES)
+
+    assert [known.traded_at for known in mark.trades] == [AT + timedelta(seconds=second) for second in (1, 200, 201)]
+
+
 def test_bars_of_another_interval_are_another_subscription(files):
     """They lie in one folder."""
     hour = topic("kline", "btc_usdt", interval="1hr")
@@ -389,6 +400,18 @@ def test_a_folder_that_cannot_be_made_is_told(files):
     with pytest.raises((StoreFailed, UsageError)):
         files.run((TRADES, trade(0)))
     assert files.path.read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["gaps.jsonl", "lock"])
+def test_files_of_somebody_else_in_our_place_are_left_alone(files, name):
+    """The folder of a typing mistake may have anything in it; `kind` at its beginning is what tells ours."""
+    files.path.mkdir()
+    (files.path / name).write_text("my own\nand torn")
+
+    with pytest.raises(UsageError, match="is left as it is"):
+        files.run((TRADES, trade(0)))
+
+    assert (files.path / name).read_text() == "my own\nand torn"
 
 
 def test_strange_files_in_the_store_stay_and_are_noted(files):
@@ -481,7 +504,7 @@ def test_verify_of_no_store_is_a_mistake(tmp_path):
 def test_of_a_bar_the_newest_version_stays(tmp_path):
     """A table with every version is of no use."""
     room = Room("database", tmp_path)
-    room.run((BARS, bar(0, 1)), (BARS, bar(2, 5)), (BARS, bar(1, 3)), (BARS, bar(2, 5, closed=True)))
+    room.run((BARS, bar(0, 1)), (BARS, bar(2, 5)), (BARS, bar(2, 5, closed=True)), (BARS, bar(1, 3)))
 
     with sqlite3.connect(room.path) as database:
         rows = database.execute("SELECT volume, closed FROM kline").fetchall()

@@ -16,6 +16,7 @@ from lbank_ws.feed.fetching import Fetching
 from lbank_ws.feed.reaction import Reaction, Teller
 from lbank_ws.feed.resume import Mark, ResumeFile
 from lbank_ws.feed.sources import Sources
+from lbank_ws.trading.rest import Rest
 from tests.test_backfill import trade
 from tests.waiting import wait_until
 
@@ -40,6 +41,9 @@ class SlowFile(ResumeFile):
 def pushed(s: float) -> Trade:
     """Give a trade that was pushed just now."""
     return replace(trade(s), receipt=Receipt(CLOCK.now().ns, None, 3.0))
+
+
+NOBODY = "http://127.0.0.1:9"  # no server has this port: calls over REST fail at once
 
 
 def fetching_to(file: ResumeFile | None, *, sources: Sources | None = None) -> tuple[Fetching, list[Reaction]]:
@@ -70,16 +74,17 @@ def test_what_is_handed_out_at_the_very_end_is_kept_as_seen(tmp_path: Path):
     """The next run would hand it out once more."""
     file = ResumeFile(tmp_path / "marks")
     # A line that is asked and does not answer: pushes behind a drop wait until the end.
-    fetching, delivered = fetching_to(file, sources=Sources(request=lambda _fetch: True))
+    fetching, delivered = fetching_to(file, sources=Sources(Rest(NOBODY), request=lambda _fetch: True))
     fetching.start()
     lost = Teller(1).status("lost", CLOCK.now(), cause=ConnectionLost(Cause.BROKEN, "gone"))
-    fetching.take(1, Reaction(events=[(TRADES, pushed(1))]))
-    fetching.take(1, Reaction(statuses=[lost]))
-    fetching.take(1, Reaction(events=[(TRADES, pushed(2))]))
-    assert [event.traded_at for event in _trades(delivered)] == [trade(1).traded_at]
-
-    fetching.stop()
-    assert fetching.join(5)
+    try:
+        fetching.take(1, Reaction(events=[(TRADES, pushed(1))]))
+        fetching.take(1, Reaction(statuses=[lost]))
+        fetching.take(1, Reaction(events=[(TRADES, pushed(2))]))
+        assert [event.traded_at for event in _trades(delivered)] == [trade(1).traded_at]
+    finally:
+        fetching.stop()
+        assert fetching.join(5)
 
     assert [event.traded_at for event in _trades(delivered)] == [trade(1).traded_at, trade(2).traded_at]
     assert [known.traded_at for known in file.read()[TRADES].trades] == [trade(1).traded_at, trade(2).traded_at]
@@ -93,7 +98,7 @@ def test_a_subscription_whose_turn_has_not_come_is_not_missed_yet():
         asked.append(CLOCK.now().s)
         return True
 
-    fetching, _ = fetching_to(None, sources=Sources(request=request))
+    fetching, _ = fetching_to(None, sources=Sources(Rest(NOBODY), request=request))
     fetching.start()
     try:
         fetching.take(1, Reaction(events=[(TRADES, pushed(1))]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -129,10 +129,13 @@ def test_twenty_restarts_lose_no_trade_and_double_none(box, tmp_path):
     assert all(gap.missing_before is None for gap in closed(collector.gaps))
 
 
-def test_hole_that_nobody_fills_says_until_when_data_is_missing(box, make_client):
+@pytest.mark.parametrize("options", [{"backfill": False}, {"rest_url": None}], ids=["turned off", "without REST"])
+def test_hole_that_nobody_fills_says_until_when_data_is_missing(
+    box: Sandbox, make_client: Callable[..., LBankClient], options: dict[str, Any]
+):
     """A hole that is not told looks like a quiet market."""
     collector = Collector()
-    client = make_client(box.url, rest_url=box.rest_url, backfill=False, backoff_first_s=0.05)
+    client = make_client(box.url, **{"rest_url": box.rest_url, **options}, backoff_first_s=0.05)
     collector.listen(client)
     client.start()
     wait_until(collector.is_warm)
@@ -145,24 +148,6 @@ def test_hole_that_nobody_fills_says_until_when_data_is_missing(box, make_client
         assert gap.missing_before is not None
         assert gap.missing_before >= gap.started_at
     assert all(trade.source == "live" for pair in PAIRS for trade in collector.trades[pair])
-
-
-def test_without_rest_the_line_itself_is_asked(box, make_client):
-    """Whoever serves a recording, or stands behind a proxy, has no REST."""
-    collector = Collector()
-    client = make_client(box.url, backoff_first_s=0.05)
-    collector.listen(client)
-    client.start()
-    wait_until(collector.is_warm)
-
-    with box.fault("refuse_dial"):
-        box.fault("reset")
-        made_so_far = len(made(box, PAIRS[0]))
-        wait_until(lambda: len(made(box, PAIRS[0])) > made_so_far + 3)
-    wait_until(lambda: len(closed(collector.gaps)) == 2 and collector.is_whole(box), 15)
-
-    collector.check(box)
-    assert sum(gap.filled or 0 for gap in closed(collector.gaps)) > 0
 
 
 def test_book_and_price_have_a_hole_that_ends_with_their_next_push(box, make_client):

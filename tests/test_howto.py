@@ -13,6 +13,7 @@ FOLDER = ROOT / "docs" / "howto"
 TESTING = FOLDER / "testing-your-bot.md"
 HEALTH = FOLDER / "health.md"
 GAPS = FOLDER / "gaps.md"
+CRON = FOLDER / "cron.md"
 
 
 def saved(page: Path, shell: Shell) -> None:
@@ -85,7 +86,27 @@ def test_what_is_fetched_is_told_as_printed(tmp_path, section):
         assert Shape(output.text).came(run.text), run.text
 
 
-@pytest.mark.parametrize("page", [TESTING, HEALTH, GAPS], ids=lambda page: page.name)
+@pytest.mark.slow
+def test_what_is_collected_is_told_as_printed(tmp_path):
+    """Whoever sets up a crontab tries the page first."""
+    shell = Shell(tmp_path)
+    saved(CRON, shell)
+    console = [block.text.splitlines() for block in blocks(CRON) if block.language == "console"]
+    printed = {"coverage.py": 0, "collect.py": 1}
+    shapes = [block.text for block in blocks(CRON) if block.language == "text"]
+
+    for command, *output in console:
+        with shell.running(command.removeprefix("$ ")) as run:
+            assert run.code(40) == 0, run.text
+            assert Shape("\n".join(output)).strangers(run.text) == []
+            assert Shape("\n".join(output)).came(run.text), run.text
+    for program, number in printed.items():
+        with shell.running(f"python {program} 2> log.txt") as run:
+            assert run.code(40) == 0, (shell.folder / "log.txt").read_text()
+            assert Shape(shapes[number]).came(run.text), run.text
+
+
+@pytest.mark.parametrize("page", [TESTING, HEALTH, GAPS, CRON], ids=lambda page: page.name)
 def test_every_block_of_python_is_a_file_that_is_run(page):
     """A block that nobody runs is wrong one day."""
     assert all(block.word == "file" for block in blocks(page) if block.language == "python")

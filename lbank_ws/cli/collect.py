@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import secrets
 import sys
@@ -135,8 +136,10 @@ def run(args: argparse.Namespace) -> int:
             return signals.exit or Exit.DONE
         try:
             code, text = _collect(args, addresses, signals, ping, stack)
-        except StoreBusy:
-            raise  # another run does the work; that one is watched over
+        except StoreBusy:  # another run does the work, and that one is watched over
+            if signals.exit is not None:
+                return signals.exit
+            raise
         except LBankError as error:
             ping.send("fail", str(error))
             raise
@@ -153,6 +156,7 @@ def _collect(
     from lbank_ws.client import LBankClient
     from lbank_ws.collect.collector import Collector
 
+    _allow_many_files()
     rest_url = args.rest_url or addresses.get("rest_url")
     client = LBankClient(
         dialect=args.dialect,
@@ -173,9 +177,11 @@ def _collect(
     )
     textfile = Textfile(args.metrics_textfile, collector, client)
     progress = progress_of(collector, client, stack, is_quiet=args.quiet > 0)
-    hangups = 0
+    hangups, is_open = 0, False
 
     def opened() -> None:
+        nonlocal is_open
+        is_open = True
         if args.metrics_port is not None:
             serve(args.metrics_port, collector, client)
         textfile.write(now=True)
@@ -184,6 +190,8 @@ def _collect(
 
     def turn() -> bool:
         nonlocal hangups
+        if not is_open:  # the run that is waited for writes the metrics, too
+            return signals.came()
         if signals.hangups != hangups:
             hangups = signals.hangups
             collector.rotate()
@@ -205,6 +213,18 @@ def _collect(
     if code is Exit.NO_DATA:
         print("lbank-ws: nothing came: no subscription was live", file=sys.stderr)
     return code, text
+
+
+def _allow_many_files() -> None:
+    """Let this process open as many files as it may: a line takes three, and the book of each pair has one."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(OSError, ValueError):  # macOS says "infinite" and means less
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _code(done: Collected, signals: Signals) -> Exit:

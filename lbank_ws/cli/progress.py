@@ -134,10 +134,10 @@ def summary(done: Collected) -> str:
     covered = [row["coverage_pct"] for row in said["topics"]]
     whole = sum(percent == 100 for percent in covered)
     open_gaps = sum(row["ended_at"] is None for row in said["gaps"])
-    size_text = size(sum(row["bytes"] for row in said["segments"]))
+    files = [row["bytes"] for row in said["segments"] if row["bytes"]]
+    place = f" in {len(files)} files, {size(sum(files))}" if files else ""
     lines = [
-        f"{said['events']} events ({said['fetched']} fetched, {said['late']} late) in {len(said['segments'])} files, "
-        f"{size_text}; {said['end']}",
+        f"{said['events']} events ({said['fetched']} fetched, {said['late']} late){place}; {said['end']}",
         f"coverage: {whole} of {len(covered)} subscriptions 100 %, the least {min(covered, default=0):.3f} %; "
         f"{len(said['gaps'])} gaps, {open_gaps} open",
     ]

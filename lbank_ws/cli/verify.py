@@ -35,6 +35,7 @@ def run(args: argparse.Namespace) -> int:
     if not args.quiet:
         for note in verdict.notes:
             print(f"note: {note}")
-        what = f"{verdict.events} events in {verdict.segments} files of {verdict.runs} runs"
+        files = f" in {verdict.segments} files" if path is None else ""
+        what = f"{verdict.events} events{files} of {verdict.runs} runs"
         print(f"{what}: {len(verdict.problems)} differences", file=sys.stderr if verdict.problems else sys.stdout)
     return Exit.BAD_DATA if verdict.problems else Exit.DONE

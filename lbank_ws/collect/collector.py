@@ -32,6 +32,8 @@ from lbank_ws.version import VERSION
 
 FLUSH_S = 1.0
 
+_LOOK_S = 0.05  # `LBankClient.run` asks twenty times a second
+
 
 @dataclass(frozen=True)
 class Collected:
@@ -116,7 +118,7 @@ class Collector:
         """Collect until something ends it.
 
         Args:
-            for_s: For how long, in seconds; None for ever.
+            for_s: For how long, in seconds, the waiting for another run's end included; None for ever.
             until: Asked twenty times a second, on this thread; True ends it.
             on_open: Called once, when the store is ours and before the first line is dialled.
 
@@ -130,11 +132,11 @@ class Collector:
         topics = [subscription.topic for subscription in self._client.subscriptions()]
         if not topics:
             raise UsageError("the client is subscribed to nothing; call client.subscribe('trade', 'btc_usdt') first")
-        began_s = time.monotonic()
-        facts = self._facts = self._new_facts(topics)
         self._until = until
-        self._until_s = None if for_s is None else began_s + for_s
-        self.store.open(facts, topics, wait_s=self._lock_wait_s, until=self._has_to_end)
+        self._until_s = None if for_s is None else time.monotonic() + for_s
+        self.store.lock(wait_s=self._lock_wait_s, until=self._has_to_end)
+        facts = self._facts = self._new_facts(topics)  # behind the lock: what came before is another run's
+        self.store.open(facts, topics)
         failure: BaseException | None = None
         try:
             if on_open is not None:
@@ -235,7 +237,8 @@ class Collector:
             self._is_rotating = False
             self.store.rotate()
         if now_s >= self._flush_at_s:
-            self._flush_at_s = now_s + self._flush_s
+            # The next look but one would come too late: it is taken a look early.
+            self._flush_at_s = now_s + self._flush_s - _LOOK_S
             self.store.flush()
         return False
 

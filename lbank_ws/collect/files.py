@@ -24,11 +24,11 @@ from lbank_ws.collect.manifest import RunFacts
 from lbank_ws.collect.naming import LOCK, date_of, safe_host, segment_path
 from lbank_ws.collect.packs import default_suffix, packer
 from lbank_ws.collect.past import parts_since, past_of, segments_of_run
-from lbank_ws.collect.segments import FOLDER_MODE, SegmentWriter, Summary, read_head, salvage, summary_of
+from lbank_ws.collect.segments import FOLDER_MODE, SegmentWriter, close_together, read_head, salvage, summary_of
 from lbank_ws.collect.store import MIN_FREE_BYTES, WAITING_BYTES, Store, check_room
+from lbank_ws.collect.summary import Summary
 from lbank_ws.errors import StoreDamaged, UsageError
 from lbank_ws.events import Event, Gap
-from lbank_ws.quoting import quoted
 from lbank_ws.version import VERSION
 
 log = logging.getLogger("lbank_ws")
@@ -84,32 +84,27 @@ class FileStore(Store):
 
     # The start.
 
-    def open(
-        self,
-        facts: RunFacts,
-        topics: Sequence[Topic],
-        *,
-        wait_s: float = 0.0,
-        until: Callable[[], bool] | None = None,
-    ) -> None:
-        """Begin a run; see `Store.open`."""
+    def lock(self, *, wait_s: float = 0.0, until: Callable[[], bool] | None = None) -> None:
+        """Become the one who writes; see `Store.lock`."""
         with self._failures(has_begun=False):
             os.makedirs(self._root, FOLDER_MODE, exist_ok=True)
-            if not self._root.is_dir():
-                raise UsageError(f"{quoted(self.name)} is no folder; name another one")
-            since = f"{facts.started_at:%Y-%m-%d %H:%M:%S} UTC"
-            holder = f"process {self._pid} on {self._host} since {since}"
-            self._lock.take(holder, wait_s=wait_s, until=until)
-            try:
+            self._lock.take(wait_s=wait_s, until=until)
+
+    def open(self, facts: RunFacts, topics: Sequence[Topic]) -> None:
+        """Begin a run; see `Store.open`."""
+        if not self._lock.is_ours:
+            self.lock()
+        try:
+            with self._failures(has_begun=False):
                 check_room(self._root, self._min_free_bytes)
                 self._put_in_order(facts)
                 for topic in topics:
                     self._remember(topic, *past_of(self._root, topic))
                 self._facts = facts
                 manifest.write(self._root, manifest.manifest(facts, [], []))
-            except BaseException:  # whatever it was, the lock must not stay
-                self._lock.free()
-                raise
+        except BaseException:  # whatever it was, the lock must not stay
+            self._lock.free()
+            raise
 
     def _put_in_order(self, facts: RunFacts) -> None:
         """Complete what killed runs left: torn ends, parts, their manifests."""
@@ -203,7 +198,7 @@ class FileStore(Store):
                 rows.append(ledger.gap_row(item, facts.run))
                 continue
             topic, event = item
-            if self._key(topic, event) is None:
+            if self._has(topic, event):
                 continue
             self._seq += 1
             place = topic, date_of(event.received_ns)
@@ -225,7 +220,7 @@ class FileStore(Store):
         self.counts.events[place[0]] += len(events)
         self.counts.bytes[place[0]] += writer.summary.bytes - before
         if writer.unpacked_bytes >= self._rotate_bytes:
-            self._finish(place)
+            self._close([place])
 
     def _begun(self, facts: RunFacts, place: tuple[Topic, str], ns: int) -> SegmentWriter:
         self._number += 1
@@ -235,22 +230,20 @@ class FileStore(Store):
         self._open[place] = writer, time.monotonic()
         return writer
 
-    def _finish(self, place: tuple[Topic, str]) -> None:
-        writer, _ = self._open.pop(place)
-        self._closed.append(writer.close())
-
     def _close_old(self, now_s: float, now_ns: int) -> None:
         today = date_of(now_ns - _DAY_CLOSED_AFTER_NS)
-        for place, (_, since_s) in list(self._open.items()):
-            if now_s - since_s >= self._rotate_s or place[1] < today:
-                self._finish(place)
+        old = [
+            place for place, (_, since_s) in self._open.items() if now_s - since_s >= self._rotate_s or place[1] < today
+        ]
+        self._close(old)
 
     def _close_all(self) -> None:
-        first: OSError | None = None
-        for place in list(self._open):
-            try:
-                self._finish(place)
-            except OSError as error:  # the others may still be closed
-                first = first or error
-        if first is not None:
-            raise first
+        self._close(list(self._open))
+
+    def _close(self, places: Sequence[tuple[Topic, str]]) -> None:
+        writers = [self._open.pop(place)[0] for place in places]
+        closed = close_together(writers)
+        self._closed += [summary for summary in closed if isinstance(summary, Summary)]
+        for failure in closed:
+            if isinstance(failure, OSError):  # the others are closed
+                raise failure

@@ -6,6 +6,7 @@ what was seen inside one client is decided in `feed/merging.py`. There is no fil
 - A trade is told by its moment, price, amount and taker, and equal ones are counted: the second of two is one of its
   own. What a client pushes is counted anew in every run; so the k-th push of a run is the k-th of its equals, and is
   known when an earlier run kept as many. What was fetched, the client has held against everything that was kept.
+  One without a moment cannot be told from its equals, and is never known.
 - A bar is told by its interval and where it starts; of its versions the newest counts. A store of segments keeps every
   version that differs.
 - A ticker and a book are told by the exchange's moment and by what they say.
@@ -45,7 +46,7 @@ def kline_key(bar: Kline) -> str:
 def content_key(event: Event) -> str:
     """Give the key of a ticker, a book, or a version of a bar: when it was sent, and a digest of what it says."""
     moment = "" if event.exchange_at is None else str(_ms(event.exchange_at))
-    said = event.raw or repr(event)
+    said = event.raw if event.raw and event.source == "live" else repr(event)  # an answer holds many
     digest = hashlib.blake2b(said.encode(errors="replace"), digest_size=12).hexdigest()
     return f"{moment}|{digest}|closed" if isinstance(event, Kline) and event.closed else f"{moment}|{digest}"
 
@@ -61,34 +62,52 @@ class Kept:
     def __init__(self, trades: Iterable[Identity] = (), contents: Iterable[str] = ()) -> None:
         self._earlier = Counter(trades)
         self._pushed: Counter[Identity] = Counter()  # by this run, of those that earlier runs kept
-        self._counts = Counter(self._earlier)
-        self._order: deque[Identity] = deque()  # of this run, for forgetting
         self._contents: dict[str, None] = dict.fromkeys(contents)
 
-    def key(self, event: Event) -> str | None:
-        """Take an event; give its key, or None when the store has it."""
-        if isinstance(event, Trade) and (known := identity(event)) is not None:
-            return self._trade(known, is_pushed=event.source == "live")
+    def has(self, event: Event) -> bool:
+        """Take an event, and tell whether the store has it already."""
+        if isinstance(event, Trade):
+            known = identity(event) if self._earlier and event.source == "live" else None
+            if known is None or self._pushed[known] >= self._earlier[known]:
+                return False
+            self._pushed[known] += 1
+            return True
         key = content_key(event)
         if key in self._contents:
-            return None
+            return True
         self._contents[key] = None
         if len(self._contents) > KEPT_CONTENTS:
             del self._contents[next(iter(self._contents))]
-        return key
+        return False
 
-    def _trade(self, known: Identity, *, is_pushed: bool) -> str | None:
-        if is_pushed and self._earlier and self._pushed[known] < self._earlier[known]:
-            self._pushed[known] += 1
-            return None
+
+class Numbers:
+    """Gives the trades of one pair keys of their own, equal ones by number.
+
+    Args:
+        trades: The last trades that earlier runs kept, the oldest first.
+    """
+
+    def __init__(self, trades: Iterable[Identity] = ()) -> None:
+        self._order = deque(trades)
+        self._counts = Counter(self._order)
+        self._untimed = 0
+
+    def key(self, trade: Trade) -> str:
+        """Give the key of a trade that is to be kept."""
+        known = identity(trade)
+        if known is None:
+            self._untimed += 1
+            return f"{content_key(trade)}|{trade.received_ns}|{self._untimed}"
         self._counts[known] += 1
         self._order.append(known)
-        if len(self._order) > REMEMBERED:
+        nth = self._counts[known]
+        while len(self._order) > REMEMBERED:
             oldest = self._order.popleft()
             self._counts[oldest] -= 1
             if self._counts[oldest] <= 0:
                 del self._counts[oldest]
-        return trade_key(known, self._counts[known])
+        return trade_key(known, nth)
 
 
 def _ms(moment: datetime) -> int:

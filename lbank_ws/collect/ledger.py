@@ -19,10 +19,12 @@ from lbank_ws.causes import GapCause
 from lbank_ws.channels import Topic, topic
 from lbank_ws.collect.naming import LEDGER
 from lbank_ws.collect.segments import MODE, Salvage, sync_folder
-from lbank_ws.errors import StoreDamaged
+from lbank_ws.errors import StoreDamaged, UsageError
 from lbank_ws.events import Gap
+from lbank_ws.quoting import quoted
 
 _TAIL = 1 << 16
+_BEGIN = b'{"kind":"'
 
 
 def gap_row(gap: Gap, run: str) -> dict[str, Any]:
@@ -76,6 +78,7 @@ def mend(root: str | os.PathLike[str]) -> int:
 
     Raises:
         OSError: The disk refuses.
+        UsageError: There is something else by that name; it stays as it is.
     """
     path = Path(root) / LEDGER
     try:
@@ -83,10 +86,14 @@ def mend(root: str | os.PathLike[str]) -> int:
     except FileNotFoundError:
         return 0
     try:
+        first = os.read(fd, len(_BEGIN))
+        if first != _BEGIN[: len(first)]:
+            raise UsageError(f"{quoted(str(path))} is no ledger of ours, and is left as it is; name another store")
         at = size = os.fstat(fd).st_size
         while at:
             begin = max(0, at - _TAIL)
-            found = os.pread(fd, at - begin, begin).rfind(b"\n")
+            os.lseek(fd, begin, os.SEEK_SET)
+            found = os.read(fd, at - begin).rfind(b"\n")
             at = begin + found + 1 if found >= 0 else begin
             if found >= 0:
                 break

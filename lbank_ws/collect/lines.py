@@ -149,7 +149,7 @@ def line_text(event: Event, seq: int, *, has_one: bool = True) -> str:
         text += ',"closed":true'
     if isinstance(event, Depth | Kline) and event.fault is not None:
         text += f',"fault":"{event.fault}"'
-    if event.raw and has_one:
+    if event.raw and has_one and event.source == "live":  # an answer holds many
         return f'{text},"text":{json.dumps(masked(event.raw))}}}'
     return f'{text},"event":{_json(_fields(event))}}}'
 

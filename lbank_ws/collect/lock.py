@@ -7,13 +7,16 @@ with the process that holds it, however that ends; what stands in the file is fo
 from __future__ import annotations
 
 import os
+import socket
 import stat
 import threading
 import time
 from collections.abc import Callable
+from datetime import datetime, timezone
 from pathlib import Path
 
 from lbank_ws.errors import StoreBusy, UsageError
+from lbank_ws.quoting import quoted
 
 try:
     import fcntl
@@ -22,6 +25,7 @@ except ImportError:  # Windows: nothing refuses a second writer there
 
 _POLL_S = 0.1
 _LONGEST_HOLDER = 200
+_HOLDER = b"process "
 
 
 class StoreLock:
@@ -37,32 +41,42 @@ class StoreLock:
         self._store = store
         self._fd: int | None = None
 
-    def take(self, holder: str, *, wait_s: float = 0.0, until: Callable[[], bool] | None = None) -> None:
-        """Take it.
+    @property
+    def is_ours(self) -> bool:
+        """Whether it is held by this object."""
+        return self._fd is not None
+
+    def take(self, *, wait_s: float = 0.0, until: Callable[[], bool] | None = None) -> None:
+        """Take it, and leave for those who come later who did: process, host, since when.
 
         Args:
-            holder: Who takes it, for those who come later: process, host, since when.
             wait_s: How long to wait for another writer's end, in seconds.
             until: Asked ten times a second meanwhile; True ends the waiting.
 
         Raises:
             StoreBusy: Somebody else writes; it names him.
-            UsageError: There is something else by that name.
+            UsageError: There is something else by that name; it stays as it is.
             OSError: The system does not let us.
         """
         flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
         fd = os.open(self._path, flags | getattr(os, "O_CLOEXEC", 0), 0o640)
         try:
             if not stat.S_ISREG(os.fstat(fd).st_mode):
-                raise UsageError(f"{self._path} is not a regular file; name another store")
+                raise UsageError(f"{quoted(str(self._path))} is not a regular file; name another store")
             over_s = time.monotonic() + wait_s
             while not _is_ours(fd):
                 left_s = over_s - time.monotonic()
                 if left_s <= 0 or (until is not None and until()):
-                    raise StoreBusy(self._store, os.pread(fd, _LONGEST_HOLDER, 0).decode(errors="replace").strip())
+                    raise StoreBusy(self._store, os.read(fd, _LONGEST_HOLDER).decode(errors="replace").strip())
                 threading.Event().wait(min(_POLL_S, left_s))
+            os.lseek(fd, 0, os.SEEK_SET)
+            before = os.read(fd, _LONGEST_HOLDER)
+            if not before.startswith(_HOLDER[: len(before)]):
+                raise UsageError(f"{quoted(str(self._path))} is none of ours, and is left as it is; name another store")
             os.ftruncate(fd, 0)
-            os.pwrite(fd, f"{holder}\n".encode(), 0)
+            os.lseek(fd, 0, os.SEEK_SET)
+            since = f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M:%S} UTC"
+            os.write(fd, f"process {os.getpid()} on {socket.gethostname()} since {since}\n".encode())
         except BaseException:  # whatever it was, the descriptor must not leak
             os.close(fd)
             raise

@@ -23,7 +23,8 @@ from lbank_ws.channels import Topic
 from lbank_ws.collect import ledger
 from lbank_ws.collect.coverage import coverage
 from lbank_ws.collect.naming import MANIFEST, RUNS, is_run
-from lbank_ws.collect.segments import FOLDER_MODE, MODE, Summary, sync_folder
+from lbank_ws.collect.segments import FOLDER_MODE, MODE, sync_folder
+from lbank_ws.collect.summary import Summary
 from lbank_ws.errors import StoreDamaged
 
 FORMAT = 1

@@ -27,6 +27,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _FIRST_TAIL = 1 << 16
 _MAGIC = {GZIP: b"\x1f\x8b\x08", ZSTD: b"\x28\xb5\x2f\xfd"}
 _MOST_SEGMENTS = 50  # of one subscription; who has fewer trades in so many has none that come again
+_ENOUGH_NS = 60 * 10**9  # what is older than this, before the newest, is neither pushed nor fetched again
 
 
 def past_of(root: str | os.PathLike[str], topic: Topic) -> tuple[Mark | None, list[str]]:
@@ -43,7 +44,8 @@ def past_of(root: str | os.PathLike[str], topic: Topic) -> tuple[Mark | None, li
     found: list[Record] = []
     for path in _newest_first(root, topic):
         found = [*_tail(root, path, wanted - len(found)), *found]
-        if len(found) >= wanted:
+        times = [record.ns for record in found]
+        if len(found) >= wanted or (found and max(times) - min(times) > _ENOUGH_NS):
             break
     if not found:
         return None, []

@@ -14,73 +14,23 @@ import contextlib
 import hashlib
 import os
 import stat
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-from lbank_ws.channels import Topic
 from lbank_ws.collect.lines import BadLineError, Head, Record, head_of, head_text, reader
 from lbank_ws.collect.naming import PART, RAW, date_of, segment_name
 from lbank_ws.collect.packs import Packer, TornError, packs
+from lbank_ws.collect.summary import Summary
 from lbank_ws.errors import StoreDamaged, UsageError
 
 MODE = 0o640
 FOLDER_MODE = 0o750
 
 _CHUNK = 1 << 20
-
-
-@dataclass
-class Summary:
-    """What there is to say of a segment without its lines.
-
-    Attributes:
-        path: Inside the store, with slashes; without `.part`.
-        topic: What it holds.
-        events: How many.
-        late: How many of them came late.
-        fetched: How many of them were fetched, not pushed.
-        first_ns: The earliest receive moment, in nanoseconds of Unix time; 0 without events.
-        last_ns: The latest.
-        bytes: How large the file is.
-        sha256: Of the whole file, in hex.
-    """
-
-    path: str
-    topic: Topic
-    events: int = 0
-    late: int = 0
-    fetched: int = 0
-    first_ns: int = 0
-    last_ns: int = 0
-    bytes: int = 0
-    sha256: str = ""
-
-    def count(self, ns: int, *, late: bool, fetched: bool) -> None:
-        """Count one event."""
-        self.first_ns = ns if not self.events else min(self.first_ns, ns)
-        self.last_ns = max(self.last_ns, ns)
-        self.events += 1
-        self.late += late
-        self.fetched += fetched
-
-    def row(self) -> dict[str, Any]:
-        """Give it as the manifest has it."""
-        return {
-            "path": self.path,
-            "channel": str(self.topic.channel),
-            "pair": self.topic.pair,
-            "levels": self.topic.levels,
-            "interval": self.topic.interval,
-            "events": self.events,
-            "late": self.late,
-            "fetched": self.fetched,
-            "first_ns": self.first_ns,
-            "last_ns": self.last_ns,
-            "bytes": self.bytes,
-            "sha256": self.sha256,
-        }
+_MANY = 8  # segments
 
 
 class SegmentWriter:
@@ -148,6 +98,31 @@ class SegmentWriter:
         """
         _finish(self._part, self._final)
         return self.summary
+
+    def rename(self) -> Summary:
+        """Give it its name, where somebody else sees to it that all reaches the disk; as `close` otherwise."""
+        os.rename(self._part, self._final)
+        return self.summary
+
+
+def close_together(writers: Sequence[SegmentWriter]) -> list[Summary | OSError]:
+    """Close several segments; give the summary of each, or why it stays a part.
+
+    Many are forced to the disk by one call for all: six hundred calls take two seconds, and one takes a tenth.
+    """
+    # Elsewhere than on Linux `sync` may return before everything is written.
+    is_many = len(writers) > _MANY and sys.platform == "linux"
+    if is_many:
+        os.sync()
+    closed: list[Summary | OSError] = []
+    for writer in writers:
+        try:
+            closed.append(writer.rename() if is_many else writer.close())
+        except OSError as error:  # the others may still be closed
+            closed.append(error)
+    if is_many:
+        os.sync()
+    return closed
 
 
 def records(

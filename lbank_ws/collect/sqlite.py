@@ -13,18 +13,19 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from socket import gethostname
 from typing import Any
 
 from lbank_ws.channels import Channel, Topic
 from lbank_ws.collect import manifest, tables
+from lbank_ws.collect.identity import Numbers, content_key
 from lbank_ws.collect.lock import StoreLock
 from lbank_ws.collect.manifest import RunFacts
-from lbank_ws.collect.segments import MODE, Summary
+from lbank_ws.collect.segments import MODE
 from lbank_ws.collect.store import MIN_FREE_BYTES, WAITING_BYTES, Store, check_room
+from lbank_ws.collect.summary import Summary
 from lbank_ws.collect.verifying import Verdict, differences
 from lbank_ws.errors import StoreDamaged, StoreFailed, UsageError
-from lbank_ws.events import Gap
+from lbank_ws.events import Gap, Trade
 from lbank_ws.quoting import quoted
 
 _PREFIX = "sqlite:///"
@@ -68,20 +69,19 @@ class SqliteStore(Store):
         self._lock = StoreLock(f"{self.name}.lock", self.name)
         self._database: sqlite3.Connection | None = None
         self._facts: RunFacts | None = None
+        self._numbers: dict[Topic, Numbers] = {}
 
-    def open(
-        self,
-        facts: RunFacts,
-        topics: Sequence[Topic],
-        *,
-        wait_s: float = 0.0,
-        until: Callable[[], bool] | None = None,
-    ) -> None:
-        """Begin a run; see `Store.open`."""
+    def lock(self, *, wait_s: float = 0.0, until: Callable[[], bool] | None = None) -> None:
+        """Become the one who writes; see `Store.lock`."""
         with self._refusals(has_begun=False):
-            holder = f"process {os.getpid()} on {gethostname()} since {facts.started_at:%Y-%m-%d %H:%M:%S} UTC"
-            self._lock.take(holder, wait_s=wait_s, until=until)
-            try:
+            self._lock.take(wait_s=wait_s, until=until)
+
+    def open(self, facts: RunFacts, topics: Sequence[Topic]) -> None:
+        """Begin a run; see `Store.open`."""
+        if not self._lock.is_ours:
+            self.lock()
+        try:
+            with self._refusals(has_begun=False):
                 check_room(self._path.parent, self._min_free_bytes)
                 database = self._database = _opened(self._path)
                 for run, said in database.execute("SELECT run, manifest FROM run WHERE ended_at IS NULL").fetchall():
@@ -89,12 +89,14 @@ class SqliteStore(Store):
                     summaries = tables.summaries(database, run, list(left.live_at))
                     self._keep_manifest(manifest.killed(left, summaries), summaries)
                 for topic in topics:
-                    self._remember(topic, *tables.past_of(database, topic))
+                    mark, contents = tables.past_of(database, topic)
+                    self._remember(topic, mark, contents)
+                    self._numbers[topic] = Numbers(() if mark is None else mark.trades)
                 self._facts = facts
                 self._keep_manifest(facts, [])
-            except BaseException:  # whatever it was, the lock must not stay
-                self._let_go()
-                raise
+        except BaseException:  # whatever it was, the lock must not stay
+            self._let_go()
+            raise
 
     def flush(self) -> None:
         """Commit what came so far."""
@@ -136,9 +138,10 @@ class SqliteStore(Store):
                     tables.put_gap(database, item, facts.run)
                     continue
                 topic, event = item
-                key = self._key(topic, event)
-                if key is None:
+                if self._has(topic, event):
                     continue
+                numbers = self._numbers.setdefault(topic, Numbers())
+                key = numbers.key(event) if isinstance(event, Trade) else content_key(event)
                 if tables.put(database, topic.channel, tables.row_of(topic, event, key, facts.run)):
                     self.counts.events[topic] += 1
                     self.counts.bytes[topic] += len(event.raw)

@@ -113,21 +113,26 @@ class Store(ABC):
         self._kept: dict[Topic, Kept] = {}
 
     @abstractmethod
-    def open(
-        self,
-        facts: RunFacts,
-        topics: Sequence[Topic],
-        *,
-        wait_s: float = 0.0,
-        until: Callable[[], bool] | None = None,
-    ) -> None:
-        """Take the lock, put in order what a killed run left, and begin a run.
+    def lock(self, *, wait_s: float = 0.0, until: Callable[[], bool] | None = None) -> None:
+        """Become the one who writes; `close` gives that back.
+
+        Args:
+            wait_s: How long to wait for another run's end, in seconds.
+            until: Asked meanwhile; True ends the waiting.
+
+        Raises:
+            StoreBusy: Another run writes.
+            StoreFailed: The disk refuses.
+            UsageError: There is something by that name that is not ours.
+        """
+
+    @abstractmethod
+    def open(self, facts: RunFacts, topics: Sequence[Topic]) -> None:
+        """Put in order what a killed run left, and begin a run; takes the lock when that is not ours yet.
 
         Args:
             facts: Of the run; whoever runs it completes them before `close`.
             topics: What will come.
-            wait_s: How long to wait for another run's end, in seconds.
-            until: True ends that waiting.
 
         Raises:
             StoreBusy: Another run writes.
@@ -186,11 +191,11 @@ class Store(ABC):
         if mark is not None and self._resumes:
             self._marks[topic] = mark
 
-    def _key(self, topic: Topic, event: Event) -> str | None:
-        """Give what tells an event from others, or None, counted, when the store has it."""
-        key = self._kept.setdefault(topic, Kept()).key(event)
-        self.counts.duplicates += key is None
-        return key
+    def _has(self, topic: Topic, event: Event) -> bool:
+        """Tell whether the store has an event already, and count it then."""
+        has = self._kept.setdefault(topic, Kept()).has(event)
+        self.counts.duplicates += has
+        return has
 
     @contextmanager
     def _failures(self, *, has_begun: bool = True) -> Iterator[None]:

@@ -16,7 +16,7 @@ from typing import Any
 from lbank_ws.channels import Channel, Topic
 from lbank_ws.collect import ledger
 from lbank_ws.collect.identity import KEPT_CONTENTS, kline_key
-from lbank_ws.collect.segments import Summary
+from lbank_ws.collect.summary import Summary
 from lbank_ws.events import Depth, Event, Gap, Kline
 from lbank_ws.feed.merging import REMEMBERED, Identity
 from lbank_ws.feed.resume import Mark
@@ -80,7 +80,7 @@ def row_of(topic: Topic, event: Event, key: str, run: str) -> dict[str, Any]:
         "line": event.receipt.line,
         "source": event.source,
         "run": run,
-        "raw": masked(event.raw),
+        "raw": masked(event.raw) if event.source == "live" else "",
     }
     if isinstance(event, Depth):
         sides = {side: [[str(at), str(of)] for at, of in getattr(event, side)] for side in ("bids", "asks")}

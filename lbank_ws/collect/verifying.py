@@ -14,7 +14,8 @@ from typing import Any
 
 from lbank_ws.collect import ledger, manifest
 from lbank_ws.collect.naming import RAW, RUNS
-from lbank_ws.collect.segments import Summary, read_head, segment_paths, summary_of
+from lbank_ws.collect.segments import read_head, segment_paths, summary_of
+from lbank_ws.collect.summary import Summary
 from lbank_ws.errors import StoreDamaged, UsageError
 from lbank_ws.quoting import quoted
 

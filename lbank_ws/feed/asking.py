@@ -33,7 +33,8 @@ class FillHabits:
         again_s: Between two tries.
         hold_s: No push waits longer than this; the hole stays as it is then.
         held: So many pushes may wait; likewise.
-        answer_s: A fetch without an answer for so long has failed.
+        answer_s: A call over REST without an answer for so long has failed.
+        reply_s: A request over the line likewise.
         tries: How many fetches may fail, or bring too little, before what is missing is called missing.
         trades: How many one call gives at most.
         bars: Likewise.
@@ -47,6 +48,7 @@ class FillHabits:
     hold_s: float = 10.0
     held: int = 1000
     answer_s: float = 6.0
+    reply_s: float = 3.0
     tries: int = 4
     trades: int = MOST_TRADES
     bars: int = MOST_BARS
@@ -184,8 +186,16 @@ class Asking:
     def due_s(self) -> float:
         if not self.is_open:
             return math.inf
-        next_s = self._due_s if self._out is None else self._out_s + self.habits.answer_s
+        next_s = self._due_s if self._out is None else self._late_s(self._out)
         return min(next_s, self._held_s + self.habits.hold_s)
+
+    def _late_s(self, fetch: Fetch) -> float:
+        """Tell when an answer comes no more."""
+        return self._out_s + (self.habits.answer_s if fetch.by == "rest" else self.habits.reply_s)
+
+    def _is_hopeless(self) -> bool:
+        """Tell whether nothing answers: the line was asked and said nothing, and there is no other way."""
+        return self._out is not None and self._out.by == "request" and len(self._ways) == 1
 
     def back(self, now: Moment) -> None:
         if self.is_open and self._back_s == math.inf:

@@ -23,6 +23,8 @@ def fill_for(topic: Topic, *, has_requests: bool, has_rest: bool, habits: FillHa
     """
     can: dict[By, bool] = {"request": has_requests, "rest": has_rest}
     if topic.channel is Channel.TRADE:
+        # A request was seen to be answered without trades, so it is not worth waiting for where it is the only way.
+        can["request"] = has_requests and has_rest
         return TradeFill(topic, [way for way in ("rest", "request") if can[way]], habits)
     if topic.channel is Channel.KLINE:
         # Bars of a year are known to requests only.

@@ -86,7 +86,7 @@ class BarFill(Asking):
     def tick(self, now: Moment) -> Step:
         if not self.is_open or now.s < self.due_s():
             return Step()
-        if self._is_held_too_long(now) or (self._out is None and not self._ways):
+        if self._is_held_too_long(now) or self._is_hopeless() or (self._out is None and not self._ways):
             return self.given_up(now)
         if self._out is not None:
             return self.failed(self._out, now)

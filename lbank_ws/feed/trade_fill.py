@@ -95,7 +95,7 @@ class TradeFill(Asking):
     def tick(self, now: Moment) -> Step:
         if not self.is_open or now.s < self.due_s():
             return Step()
-        if self._is_held_too_long(now):
+        if self._is_held_too_long(now) or self._is_hopeless():
             return self.given_up(now)
         if self._out is not None:
             return self.failed(self._out, now)

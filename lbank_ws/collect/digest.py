@@ -276,14 +276,15 @@ def _manifests(loaded: Loaded) -> list[Mapping[str, Any]]:
 
 
 def _span(loaded: Loaded, manifests: Sequence[Mapping[str, Any]]) -> tuple[int, int]:
-    """Give when the first event came and the last one, as far as that is known without reading them."""
+    """Give when the first event came and the last one; as few segments as possible are read for it."""
     segments = [segment for day in loaded.days() for segment in day.segments]
     begins = [segment.head.opened_ns // 10**9 for segment in segments]
     if not begins:
         return 0, 0
     ends = [row["last_ns"] / 1e9 for said in manifests for row in said["segments"] if row["last_ns"]]
     told = {row["path"] for said in manifests for row in said["segments"]}
-    ends += [(loaded.root / one.path).stat().st_mtime for one in segments if one.path not in told]
+    newest = {one.head.topic: one for one in segments if one.path not in told}  # of a run that is not over
+    ends += [loaded.last_ns(one) / 1e9 for one in newest.values()]
     return min(begins), max(math.ceil(max(ends)), min(begins) + 1)
 
 

@@ -227,6 +227,10 @@ class Loaded:
             raise UsageError(f"a table holds one channel, and here is {names}; name one: load(store, channel='trade')")
         return present[0]
 
+    def last_ns(self, segment: Segment) -> int:
+        """Give when the last event of a segment was received, in nanoseconds of Unix time; it is read for that."""
+        return max((record.ns for record in self._chosen(segment)), default=segment.head.opened_ns)
+
     def _has(self, pair: str) -> bool:
         return self._pairs is None or pair in self._pairs
 

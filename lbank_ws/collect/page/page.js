@@ -48,7 +48,7 @@
     for (const [unit, name] of [[1e9, " G"], [1e6, " M"], [1e3, " k"]]) if (size >= unit) return `${Number((number / unit).toPrecision(3))}${name}`;
     return String(Number(number.toPrecision(3)));
   }
-  const age = (seconds) => seconds === null ? "–" : seconds < 1 ? `${Math.round(seconds * 1000)} ms` : `${Number(seconds.toPrecision(3))} s`;
+  const age = (seconds) => seconds === null ? "–" : seconds < 0.001 ? "<1 ms" : seconds < 1 ? `${Math.round(seconds * 1000)} ms` : `${Number(seconds.toPrecision(3))} s`;
   const percent = (part) => part === null ? "–" : `${part.toFixed(3)} %`;
   const span = Math.max(1, said.end_s - said.begin_s);
 

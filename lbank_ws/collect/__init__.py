@@ -7,6 +7,7 @@ a run up, `verifying` checks all of it; `loading` reads it again, `exporting` ma
 from __future__ import annotations
 
 from lbank_ws.collect.candles import Candle, candles
+from lbank_ws.collect.exporting import Exported, export
 from lbank_ws.collect.loading import Loaded, load
 
-__all__ = ["Candle", "Loaded", "candles", "load"]
+__all__ = ["Candle", "Exported", "Loaded", "candles", "export", "load"]

@@ -15,6 +15,7 @@ HEALTH = FOLDER / "health.md"
 GAPS = FOLDER / "gaps.md"
 ACCOUNT = FOLDER / "account-streams.md"
 CRON = FOLDER / "cron.md"
+EXPORT = FOLDER / "export.md"
 PRIVATE = FOLDER / "private.md"
 
 
@@ -134,7 +135,20 @@ def test_what_is_collected_is_told_as_printed(tmp_path):
             assert Shape(shapes[number]).came(run.text), run.text
 
 
-@pytest.mark.parametrize("page", [TESTING, HEALTH, GAPS, CRON, ACCOUNT, PRIVATE], ids=lambda page: page.name)
+@pytest.mark.slow
+def test_what_was_kept_comes_out_as_printed(tmp_path):
+    """As above."""
+    shell = Shell(tmp_path)
+    program, output = (block for block in blocks(EXPORT) if block.section == "Events, tables, candles")
+    shell.save(program.more, program.text)
+
+    with shell.running(f"python {program.more} 2> log.txt") as run:
+        assert run.code(40) == 0, (shell.folder / "log.txt").read_text()
+        assert Shape(output.text).strangers(run.text) == [], run.text
+        assert Shape(output.text).came(run.text), run.text
+
+
+@pytest.mark.parametrize("page", [TESTING, HEALTH, GAPS, CRON, EXPORT, ACCOUNT, PRIVATE], ids=lambda page: page.name)
 def test_every_block_of_python_is_a_file_that_is_run(page):
     """A block that nobody runs is wrong one day."""
     assert all(block.word == "file" for block in blocks(page) if block.language == "python")

@@ -60,6 +60,17 @@ def moment(text: str, now: datetime | None = None) -> datetime:
     return named
 
 
+def past_moment(text: str) -> datetime:
+    """Read a day or a moment as ISO 8601 has it, in UTC where it names no zone: `2026-11-22`, `2026-11-22T18:00`."""
+    try:
+        named = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a moment; write 2026-11-22 or 2026-11-22T18:00 (UTC)"
+        ) from None
+    return named.replace(tzinfo=timezone.utc) if named.tzinfo is None else named
+
+
 def add_channels(command: argparse.ArgumentParser) -> None:
     """Add the arguments that say what to ask for."""
     command.add_argument(

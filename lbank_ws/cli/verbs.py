@@ -17,6 +17,8 @@ NAMES = (
     "demo",
     "collect",
     "verify",
+    "export",
+    "report",
     "ship",
     "seen",
     "record",

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lbank_ws.causes import Cause
@@ -319,6 +319,8 @@ def test_a_line_that_has_ended_takes_no_order():
         st.sampled_from(["submit", "tick", "in", "out", "yes", "no", "numberless", "lost", "open", "stop"]), max_size=40
     )
 )
+@example(["submit"] * 13 + ["out", "tick"])  # the answer to the log-in is overdue, and waited for no more
+@example(["submit"] * 13 + ["stop", "tick"])
 def test_whatever_happens_an_order_leaves_at_most_once_and_is_settled_once(steps: list[str]):
     """The two promises on which never sending an order twice is built."""
     made, _ = opened()

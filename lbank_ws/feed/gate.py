@@ -112,17 +112,19 @@ class Gate:
         return settled
 
     def lapse_s(self) -> float:
-        """Tell when somebody's time is over, on the monotonic clock; infinity for never."""
+        """Tell when the time of an order is over, on the monotonic clock; infinity for never."""
         until_s = [*self._waiting.values(), *(until_s for _, until_s in self._sent.values())]
-        if self._is_up and self._door is Door.ASKED:
-            until_s.append(self._asked_s + ANSWER_S)
         return min(until_s, default=math.inf)
 
     # The log-in.
 
+    def answer_due_s(self) -> float:
+        """Tell when the answer to the log-in is overdue, on the monotonic clock; infinity where none is waited for."""
+        return self._asked_s + ANSWER_S if self._is_up and self._door is Door.ASKED else math.inf
+
     def unanswered(self, now_s: float) -> ConnectionLost | None:
         """Give why the line is of no use when the log-in was not answered in time, else None."""
-        if self._is_up and self._door is Door.ASKED and now_s >= self._asked_s + ANSWER_S:
+        if now_s >= self.answer_due_s():
             return ConnectionLost(Cause.STALLED, f"no answer to the log-in within {ANSWER_S:g} s")
         return None
 
@@ -133,6 +135,7 @@ class Gate:
         if reply.is_accepted:
             self._door = Door.OPEN
         else:
+            self._door = Door.SHUT  # no answer is waited for any more
             self.refusal = LoginRefused(reply.code, reply.reason)
         return self.refusal
 

@@ -295,6 +295,7 @@ class Session:
             return self._gate.lapse_s()
         return min(
             self._gate.lapse_s(),
+            self._gate.answer_due_s(),
             self._outgoing.cut_s(),
             self._outgoing.due_s(),
             self.subscriptions.unopposed_due_s(self.habits.confirm_s),

@@ -46,6 +46,7 @@ class Channel(str, Enum):
 
 
 _PRIVATE = frozenset({Channel.ORDER, Channel.BALANCE})
+MARKET = tuple(channel for channel in Channel if not channel.is_private)
 
 
 class Topic(NamedTuple):

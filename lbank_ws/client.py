@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from lbank_ws import options, settings
 from lbank_ws.causes import Cause
-from lbank_ws.channels import Channel
+from lbank_ws.channels import MARKET
 from lbank_ws.dealing import Account, Dealing, Errands, Paper
 from lbank_ws.errors import ConnectionLost, LBankError, UsageError
 from lbank_ws.events import LATE_AFTER_S, Event
@@ -351,9 +351,8 @@ class LBankClient(Dealing):
             if self._has_started:
                 raise UsageError("sink() comes before the start")
             self._sinks.append(sink)
-        for channel in Channel:
-            if not channel.is_private:
-                self._dispatch.on_channel(channel, sink.put)
+        for channel in MARKET:
+            self._dispatch.on_channel(channel, sink.put)
 
     def resume_from(self, resume: Resume) -> None:
         """Begin with the holes since what `resume` tells of, in the place of the file of `resume=`; before the start.

@@ -383,4 +383,4 @@ def test_unknown_policy_is_refused_with_those_that_there_are(policies: Any, told
     with pytest.raises(UsageError) as caught:
         checked_policies(policies)
 
-    assert str(caught.value) == told
+    assert caught.value.sentence() == told

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from lbank_ws.cli import _parser
+from lbank_ws.cli import parser_of_all
 from lbank_ws.collect import manifest
 from lbank_ws.collect.segments import records, segment_paths
 from lbank_ws.collect.verifying import verify
@@ -51,7 +51,7 @@ def test_every_command_of_the_examples_is_understood():
 
     assert len(lines) == 5
     for line in lines:
-        args = _parser().parse_args(shlex.split(re.sub(r"\$\(.*\)", "23:59", line)))
+        args = parser_of_all().parse_args(shlex.split(re.sub(r"\$\(.*\)", "23:59", line)))
         assert callable(args.run)
 
 

@@ -129,9 +129,11 @@ class Collector:
             SubscriptionRefused: The exchange refused every subscription.
             UsageError: The client is subscribed to nothing, or it has run.
         """
-        topics = [subscription.topic for subscription in self._client.subscriptions()]
+        topics = [each.topic for each in self._client.subscriptions() if not each.topic.channel.is_private]
         if not topics:
-            raise UsageError("the client is subscribed to nothing; call client.subscribe('trade', 'btc_usdt') first")
+            raise UsageError(
+                "the client is subscribed to nothing of the market; call client.subscribe('trade', 'btc_usdt') first"
+            )
         self._until = until
         self._until_s = None if for_s is None else time.monotonic() + for_s
         self.store.lock(wait_s=self._lock_wait_s, until=self._has_to_end)

@@ -16,7 +16,7 @@ from decimal import Decimal
 from enum import Enum
 from typing import Any, NamedTuple
 
-from lbank_ws.channels import Channel
+from lbank_ws.channels import MARKET, Channel
 from lbank_ws.collect.lines import Head, Record
 
 
@@ -117,7 +117,7 @@ COLUMNS: Mapping[Channel, tuple[Column, ...]] = {
         *_BEHIND[channel],
         *_SHARED,
     )
-    for channel in Channel
+    for channel in MARKET
 }
 
 

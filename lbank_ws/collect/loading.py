@@ -16,7 +16,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lbank_ws.channels import Channel, checked_channel, checked_pair
+from lbank_ws.channels import MARKET, Channel, checked_channel, checked_pair
 from lbank_ws.collect import ledger
 from lbank_ws.collect.lines import Head, Record
 from lbank_ws.collect.naming import PART, RAW, date_of, segment_name
@@ -88,7 +88,7 @@ def load(
         raise UsageError("a database is read with any SQLite tool; name a folder that `lbank-ws collect` has filled")
     if not (root / RAW).is_dir():
         raise UsageError(f"{quoted(os.fspath(store))} is no folder that `lbank-ws collect` has filled")
-    channels = _several(channel, checked_channel, list(Channel))
+    channels = _several(channel, _market_channel, list(MARKET))
     known = None if pairs is None else frozenset(_several(pairs, checked_pair, []))
     bounds = [None if at is None else _ns(at) for at in (from_at, to_at)]
     return Loaded(root, tuple(channels), known, bounds[0], bounds[1])
@@ -165,7 +165,7 @@ class Loaded:
                 continue
             if (segment := self._segment(path)) is not None:
                 found.setdefault((name.channel, name.pair, name.date), []).append(segment)
-        order = list(Channel)
+        order = list(MARKET)
         return [
             Day(*key, tuple(sorted(found[key], key=_begun)))
             for key in sorted(found, key=lambda key: (order.index(key[0]), *key[1:]))
@@ -183,7 +183,7 @@ class Loaded:
     def channels(self) -> list[Channel]:
         """Give the channels of which there is something, in the order of `Channel`."""
         present = {day.channel for day in self.days()}
-        return [channel for channel in Channel if channel in present]
+        return [channel for channel in MARKET if channel in present]
 
     def arrow(self) -> pyarrow.Table:
         """Give a table of pyarrow, a row an event; docs/howto/export.md tells of its columns.
@@ -303,6 +303,13 @@ def _several(named: Any, checked: Callable[[str], Any], otherwise: list[Any]) ->
     if named is None:
         return otherwise
     return [checked(name) for name in ([named] if isinstance(named, str) else named)]
+
+
+def _market_channel(name: str) -> Channel:
+    channel = checked_channel(name)
+    if channel.is_private:
+        raise UsageError(f"a store holds what the market does, and nothing of an account; {channel} is not in it")
+    return channel
 
 
 def _ns(at: datetime) -> int:

@@ -124,6 +124,7 @@ def test_pings_between_messages_do_not_use_up_the_budget_of_a_message():
         assert stream.ready(0.0)
         assert stream.texts() == []
         assert stream.recv(2) == ping
+        stream.control_ended()
         assert stream.texts() == [b"abc"]
 
 

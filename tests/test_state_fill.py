@@ -430,6 +430,9 @@ def test_whatever_happens_nothing_goes_back_and_the_end_is_told(moves: list[str]
         elif move in ("answer", "fail") and is_up and told._out is not None and asked_at is not None:
             _answer(told, history, lag, move, s)
         told.ticked(s)
+    if is_up and lag:  # what an answer out of the past left out is told with the next line, or the next push
+        is_up = False
+        told.fill.opened()
     for _ in range(12):
         s += LONGEST_WAIT_S
         if not is_up:

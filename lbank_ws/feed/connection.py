@@ -58,7 +58,14 @@ class _App(websocket.WebSocketApp):
     """
 
     def __init__(self, connection: Connection, url: str, stream: Stream) -> None:
-        super().__init__(url, on_data=connection.note_frame, on_error=connection.note_error, socket=stream)  # type: ignore[arg-type]  # all of a socket that it uses
+        super().__init__(
+            url,
+            on_data=connection.note_frame,
+            on_ping=connection.note_control,
+            on_pong=connection.note_control,
+            on_error=connection.note_error,
+            socket=stream,  # type: ignore[arg-type]  # all of a socket that it uses
+        )
         self._connection = connection
 
     def create_dispatcher(self, *_: object) -> Connection:  # type: ignore[override]  # it is what the library calls a dispatcher
@@ -117,6 +124,10 @@ class Connection:
         self._stream.message_ended()
         # A message in fragments comes with the opcode of its last one, which says neither text nor binary.
         self._frame = payload if opcode != websocket.ABNF.OPCODE_BINARY else b"(a binary frame)"
+
+    def note_control(self, _app: object, _payload: object) -> None:
+        """Note that a ping or a pong was read, which the library answers."""
+        self._stream.control_ended()
 
     def note_error(self, _app: object, error: object) -> None:
         """Keep the reason for the end; the first one counts."""

@@ -105,8 +105,8 @@ class Stream:
         self._is_open = False
         self._is_broken = False
         self._deadline_s = clock.now().s + limits.handshake_s
-        self._bytes = 0
-        self._reads = 0
+        self._bytes = self._bytes_before = 0
+        self._reads = self._reads_before = 0
 
     # What the line calls.
 
@@ -123,6 +123,7 @@ class Stream:
             if not self._take():
                 return False
         self._deadline_s = self._clock.now().s + self._limits.message_s
+        self._bytes_before, self._reads_before = self._bytes, self._reads
         return True
 
     def texts(self) -> list[bytes]:
@@ -136,14 +137,16 @@ class Stream:
                 self._buffer = rest + self._buffer
                 found = reader.texts(self._buffer, 0)
                 self._read_to = reader.at
-        if found:
-            self._bytes = self._reads = 0  # what pings took before them is not part of a message to come
         return found
 
     def message_ended(self) -> None:
         """Start a new budget: a whole message was read."""
         self._bytes = self._reads = 0
         self._reader.message_ended()
+
+    def control_ended(self) -> None:
+        """Take back what a ping or a pong took of the budget: it is no part of a message, which may go on behind it."""
+        self._bytes, self._reads = self._bytes_before, self._reads_before
 
     def closing(self, within_s: float) -> None:
         """Let a polite close go on although the line is stopping, until its time is over."""

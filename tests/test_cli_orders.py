@@ -109,7 +109,7 @@ def test_a_test_order_places_nothing(box, command):
 
 
 @pytest.mark.slow
-def test_what_is_refused_has_an_exit_code_and_one_line(box, command):
+def test_what_is_refused_has_an_exit_code_and_three_lines(box, command):
     """A script has to tell a typing error from a key that is not taken."""
     cases = [
         (
@@ -130,7 +130,7 @@ def test_what_is_refused_has_an_exit_code_and_one_line(box, command):
     ]
     for arguments, variables, code, words in cases:
         failed = command(*arguments, env=variables)
-        assert (failed.returncode, failed.stderr.count("\n")) == (code, 1), failed.stderr
+        assert (failed.returncode, failed.stderr.count("\n")) == (code, 3), failed.stderr
         assert words in failed.stderr
         assert SECRET not in failed.stderr
 

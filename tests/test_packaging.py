@@ -80,9 +80,12 @@ def test_wheel_is_the_same_whoever_builds_it(tmp_path):
     names = set(zipfile.ZipFile(wheel).namelist())
     sources = {str(path.relative_to(ROOT)) for path in (ROOT / "lbank_ws").rglob("*.py")}
     assert sources <= names
+    page = ROOT / "lbank_ws" / "collect" / "page"
+    data = {str(path.relative_to(ROOT)) for path in page.rglob("*") if path.is_file()}
     assert {name for name in names - sources if ".dist-info/" not in name} == {
         "lbank_ws/py.typed",
         "lbank_ws_pytest.py",
+        *data,
     }
     check_installed(wheel, tmp_path / "installed")
 

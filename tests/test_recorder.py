@@ -655,7 +655,7 @@ def test_command_says_by_its_code_why_it_failed(tmp_path):
     foreign = _lbank_ws("record", "btc_usdt", "--out", str(tmp_path / "diary.txt"), "--sandbox", "--for", "5s")
 
     assert [run.returncode for run in (busy, missing, foreign)] == [Exit.BUSY, Exit.CANNOT_CREATE, Exit.USAGE]
-    assert [len(run.stderr.splitlines()) for run in (busy, missing, foreign)] == [1, 1, 1], (busy, missing, foreign)
+    assert [len(run.stderr.splitlines()) for run in (busy, missing, foreign)] == [3, 3, 3], (busy, missing, foreign)
 
 
 def _blocked_writes(monkeypatch: pytest.MonkeyPatch, *, after: int) -> threading.Event:

@@ -21,7 +21,7 @@ def add_command(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> a
         epilog="examples:\n"
         "  lbank-ws export lbank-data --to out.parquet          a folder: channel=/date=/pair=/data.parquet\n"
         "  lbank-ws export lbank-data --to btc.csv --channels trade --pairs btc_usdt\n"
-        "  lbank-ws export lbank-data --to out.duckdb --from 2026-11-22 --to-time 2026-11-23\n\n"
+        "  lbank-ws export lbank-data --to out.duckdb --from 2026-11-22\n\n"
         + told(Exit.DONE, Exit.USAGE, Exit.BAD_DATA, Exit.CANNOT_WRITE, Exit.INTERRUPTED),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

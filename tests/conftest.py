@@ -18,27 +18,34 @@ from tests.waiting import our_threads, wait_until
 SECRETS = ("secret-of-", "practice-secret", "canary-secret", "wrong-secret", "anotherSecret")
 
 
-class _Watch(logging.Handler):
-    """Keeps every line of the log that holds a secret of the tests."""
+class _Watch(logging.Filter):
+    """Looks at every line of the log, at every level, and lets pass on what would be there without it."""
+
+    LEVEL = 1  # tells our level from one that a test has set
 
     def __init__(self) -> None:
         super().__init__()
-        self.setFormatter(logging.Formatter("%(name)s %(message)s"))  # with the traceback
         self.found: list[str] = []
+        self._log = logging.getLogger("lbank_ws")
+        self._format = logging.Formatter("%(name)s %(message)s").format  # with the traceback
 
-    def emit(self, record: logging.LogRecord) -> None:
-        text = self.format(record)
-        if record.name.startswith("lbank_ws") and any(secret in text for secret in SECRETS):
+    def filter(self, record: logging.LogRecord) -> bool:
+        text = self._format(record)
+        if any(secret in text for secret in SECRETS):
             self.found.append(text)
+        return self._log.level != self.LEVEL or record.levelno >= logging.getLogger().getEffectiveLevel()
 
 
 @pytest.fixture(autouse=True)
 def no_secret_in_the_log() -> Iterator[None]:
-    """Let no test pass in which a secret reached the log."""
-    watch = _Watch()
-    logging.getLogger().addHandler(watch)
+    """Let no test pass in which a secret reached the log, at whatever level."""
+    watch, log = _Watch(), logging.getLogger("lbank_ws")
+    before = log.level
+    log.setLevel(_Watch.LEVEL)
+    log.addFilter(watch)
     yield
-    logging.getLogger().removeHandler(watch)
+    log.removeFilter(watch)
+    log.setLevel(before)
     assert watch.found == []
 
 

@@ -104,7 +104,7 @@ class LBankClient(Dealing):
             have some kilobytes.
         policies: What is done with the events of a channel while callbacks are behind: `{"ticker": "keep"}`; see
             docs/howto/slow-callbacks.md.
-        backfill: Fetch missed trades and bars over REST; see `on_gap` and docs/howto/gaps.md.
+        backfill: Fetch missed trades and bars, over REST and over the line; see `on_gap` and docs/howto/gaps.md.
         resume: A small file that keeps how far each subscription had come, so that the next run begins with the hole
             since this one; None for none.
         record: A file that keeps every frame of both directions, credentials and IP addresses masked; one that is a
@@ -290,7 +290,7 @@ class LBankClient(Dealing):
                 self.recorder.start()
             self._has_started = True
             for sink in self._sinks:
-                sink.start(self.dialect, lambda fault: self._dispatch.put(Reaction(faults=[fault])))
+                sink.start(self.dialect, self._tell)
             self._dispatch.start()
             self._caretaker.start()
             self._fetching.start()

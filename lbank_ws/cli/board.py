@@ -54,8 +54,8 @@ class Board:
             return
         if event.channel is Channel.TICKER:
             row.take(event, now_s)  # type: ignore[arg-type]  # its channel tells the class
-        elif event.fault is None:  # type: ignore[union-attr]
-            row.spread = event.spread  # type: ignore[union-attr]
+        elif event.fault is None:  # type: ignore[union-attr]  # as above
+            row.spread = event.spread  # type: ignore[union-attr]  # as above
 
     def view(self, width: int, height: int, now_s: float, health: dict[str, Health]) -> list[Text]:
         """Give the board: a head, a row a pair, and how many did not fit."""

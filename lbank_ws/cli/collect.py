@@ -152,7 +152,7 @@ def run(args: argparse.Namespace) -> int:
         except LBankError as error:
             ping.send("fail", str(error))
             raise
-        except BaseException as error:
+        except BaseException as error:  # whatever ends it, the watcher is told
             ping.send("fail", type(error).__name__)
             raise
         ping.send("" if code in (Exit.DONE, Exit.INTERRUPTED) else "fail", text)

@@ -147,7 +147,7 @@ class Collector:
             self._came_at_s = time.monotonic()
             ended = self._client.run(until=self._turn)
             facts.end = self._end or ("stopped" if ended is Ended.STOPPED else str(ended))
-        except BaseException as error:
+        except BaseException as error:  # whatever ends the run, its manifest says so
             failure = error
             facts.end = _end_by(error)
             raise

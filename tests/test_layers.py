@@ -102,6 +102,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "sinks": (*VOCABULARY, "collect", "sinks", "feed.backoff"),
     # Events that are read back are called back with as live ones are.
     "sinks.readback": (*VOCABULARY, "collect.lines", "sinks", "callbacks", "feed"),
+    "web": (*VOCABULARY, "client", "web"),
     "cli": ("",),
     # A server made of the client's own encoders would agree with the client's mistakes.
     "sandbox": ("sandbox",),
@@ -125,7 +126,7 @@ NOT_IN_DECIDING = (
 NAMED_ONLY_IN = {
     "Thread": (
         *("feed.line", "feed.dispatch", "feed.caretaker", "feed.fetching", "feed.recorder", "sandbox.loop_thread"),
-        *("sinks.streaming", "sinks.direct", "cli.checkup"),
+        *("sinks.streaming", "sinks.direct", "cli.checkup", "web.server"),
     ),
     "environ": ("environment", "cli"),
     "environb": ("environment", "cli"),

@@ -19,6 +19,7 @@ VOCABULARY = ("trading_errors", "quoting", "causes", "errors", "channels", "push
 DECIDING = (
     "feed.states",
     "feed.subscriptions",
+    "feed.wanted",
     "feed.session",
     "feed.backoff",
     "feed.hosts",
@@ -52,7 +53,7 @@ DECIDING = (
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "": (
         *(*VOCABULARY, "version", "client", "dealing", "knowing", "subscribing", "signer"),
-        *("feed.backlog", "feed.subscriptions", "trading", "collect", "playback"),
+        *("feed.backlog", "feed.wanted", "trading", "collect", "playback"),
     ),
     "__main__": ("cli",),
     "version": (),

@@ -17,7 +17,7 @@ from lbank_ws.feed.clock import Moment
 from lbank_ws.feed.reaction import Habits, Reaction
 from lbank_ws.feed.session import Session
 from lbank_ws.feed.states import MOVES, Signal, State
-from lbank_ws.feed.subscriptions import Subscribed
+from lbank_ws.feed.wanted import Subscribed
 from tests.fuzzing import TIMES
 from tests.test_session import GARBAGE, at, denial, read, sample, session_of
 from tests.test_vigil import pushed, replied

@@ -35,8 +35,9 @@ from lbank_ws.feed.outgoing import Outgoing
 from lbank_ws.feed.reaction import Habits, Reaction, Teller
 from lbank_ws.feed.states import MOVES, Signal, State
 from lbank_ws.feed.submissions import Submission
-from lbank_ws.feed.subscriptions import Subscribed, Subscriptions, Wanted
+from lbank_ws.feed.subscriptions import Subscriptions
 from lbank_ws.feed.vigil import Vigil
+from lbank_ws.feed.wanted import Subscribed, Wanted
 from lbank_ws.wire import Dialect
 
 

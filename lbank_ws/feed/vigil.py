@@ -19,7 +19,8 @@ from lbank_ws.feed.clock import Moment
 from lbank_ws.feed.freshness import LATE_IN_A_ROW, Stage, Watch, newest
 from lbank_ws.feed.offset import Offset
 from lbank_ws.feed.reaction import Habits
-from lbank_ws.feed.subscriptions import Happened, Subscribed, Subscriptions, Wanted
+from lbank_ws.feed.subscriptions import Subscriptions
+from lbank_ws.feed.wanted import Happened, Subscribed, Wanted
 from lbank_ws.wire import Message, Push, Reply
 
 _FLAWS = {Cause.FROZEN: Flaw.FROZEN, Cause.SILENT: Flaw.SILENT, Cause.LATE: Flaw.LATE}

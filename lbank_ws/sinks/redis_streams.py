@@ -236,11 +236,11 @@ def _flat(entries: Any) -> Iterator[tuple[bytes, Any]]:
             yield each[0], each[1]
 
 
-def connected(library: Any, address: Address) -> Any:
+def connected(library: Any, address: Address, *, timeout_s: float = TIMEOUT_S) -> Any:
     """Give a client of redis-py for an address; it dials at the first call, and repeats none by itself."""
     return library.Redis.from_url(
         address.url,
-        socket_timeout=TIMEOUT_S,
-        socket_connect_timeout=TIMEOUT_S,
+        socket_timeout=timeout_s,
+        socket_connect_timeout=timeout_s,
         retry=library.retry.Retry(library.backoff.NoBackoff(), 0),
     )

@@ -184,6 +184,32 @@ def test_what_has_lapsed_is_not_renewed_by_an_answer_that_comes_too_late():
     assert not any(script.sharing.may_write(pair, script.now_s) for pair in PAIRS)
 
 
+def test_what_lapsed_while_its_renewal_was_under_way_stays_so():
+    """The collector may have looked in between, and have stopped; it is told of that by another taking alone."""
+    script = Script()
+    script.turn()
+    script.turn()
+    script.now_s += LASTS_S - 0.1
+
+    script.turn(takes_s=0.2, slow="renew")
+
+    assert script.wanted() == set()
+
+
+def test_whoever_has_one_more_keeps_it():
+    """Else pairs would move whenever a name comes first."""
+    script = Script()
+    script.turn()
+    script.owners = {pair: "ab"[number % 2] for number, pair in enumerate(PAIRS[:6])}
+    script.turn()
+    assert len(script.wanted()) == 4
+    script.workers |= {"a", "b"}
+
+    script.turn()
+
+    assert len(script.wanted()) == 4
+
+
 def test_a_taking_whose_answer_takes_too_long_is_given_back():
     """It counts from when it was asked for; so it is over before it was begun."""
     script = Script()

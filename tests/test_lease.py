@@ -5,7 +5,6 @@ Who owned what is judged by the exchange, which sees who is subscribed, and by w
 
 from __future__ import annotations
 
-import importlib
 import signal
 import subprocess
 import sys
@@ -27,8 +26,10 @@ from lbank_ws.collect.coverage import missing_part
 from lbank_ws.collect.segments import records, segment_paths
 from lbank_ws.collect.verifying import verify
 from lbank_ws.errors import LeaseFailed, MissingExtra, StoreDamaged, UsageError
+from lbank_ws.feed.resume import Mark
 from lbank_ws.leases import group_of, lease_of
 from lbank_ws.leases.keeper import Keeper
+from lbank_ws.leases.notes import marks_of, note_of
 from lbank_ws.leases.sharing import Habits
 from lbank_ws.leases.tenancy import Tenancy
 from lbank_ws.sandbox import Sandbox
@@ -133,9 +134,9 @@ def trades(store: Path) -> Iterator[tuple[str, int, Any, Any, int]]:
 @pytest.mark.slow
 @pytest.mark.timeout(200)
 def test_the_pairs_of_a_killed_worker_are_taken_over_and_no_pair_has_two_owners(tmp_path, server):
-    """Three workers share six pairs; one is killed, one comes, one is ended: nothing is collected twice, or not at all."""
+    """Three workers share six pairs; one is killed, one comes, one is ended: nothing is collected twice or left out."""
     stores = [tmp_path / name for name in ("a", "b", "c", "d")]
-    with Sandbox(pairs=PAIRS, speed=1) as box, Judge(box) as judge:
+    with Sandbox(pairs=PAIRS) as box, Judge(box) as judge:
         workers = [begun(box, store, server.url) for store in stores[:3]]
         with ended(workers):
             wait_until(judge.owns_all, 60, "an owner for every pair")
@@ -193,8 +194,6 @@ def test_the_pairs_of_a_killed_worker_are_taken_over_and_no_pair_has_two_owners(
     holes = [(gap.pair, *part) for gap in gaps if gap.channel == "trade" and (part := missing_part(gap, now))]
     due = [key for key in truth if first_ms < key[1] < last_ms]
     missing = [key for key in due if key not in kept and not is_told(key, holes)]
-    if missing:
-        import pickle; pickle.dump((missing, gaps, first_ms, last_ms, sorted((k[0],k[1],k[4]/1e6,s.name) for s in stores for k in trades(s))), open("/tmp/miss.pkl","wb"))
     assert missing == []
     assert kept <= set(truth)
     assert len(due) > 100
@@ -221,3 +220,150 @@ def spans_apart(stores: list[Path]) -> bool:
                         (since, until or said["ended_at"]) for since, until, _ in row["spans"]
                     )
     return all(early[1] <= late[0] for known in spans.values() for early, late in pairwise(sorted(known)))
+
+
+# What is quick.
+
+TOPICS = [topic("trade", f"c{number}_usdt") for number in range(6)]
+QUICK = "?ttl=4"
+
+
+@contextmanager
+def leased(*made: Tenancy) -> Iterator[tuple[Tenancy, ...]]:
+    try:
+        for each in made:
+            each.start()
+        yield made
+    finally:
+        for each in made:
+            each.end()
+
+
+def keeper_of(tenancy: Tenancy) -> Keeper:
+    return tenancy._keeper
+
+
+@pytest.mark.slow
+def test_a_worker_whose_engine_stands_still_stops_before_its_locks_end(server):
+    """No answer is no leave to go on; when the engine answers again, the pairs are taken anew."""
+    one = lease_of(server.url + QUICK, TOPICS, group="still", name="one")
+    with leased(one):
+        wait_until(lambda: len(one.wanted()) == 6, 20, "all pairs")
+        before = one.wanted()
+        server.freeze()
+        try:
+            took_s = wait_until(lambda: not one.wanted(), 4, "the end of what cannot be renewed")
+            assert not any(one.may_write(pair) for pair in before)
+        finally:
+            server.thaw()
+        assert took_s <= 3.1
+        for pair, epoch in before.items():
+            one.left(pair, epoch)
+        wait_until(lambda: len(one.wanted()) == 6, 20, "all pairs again")
+        assert all(one.wanted()[pair] > epoch for pair, epoch in before.items())
+    assert not our_threads()
+
+
+@pytest.mark.slow
+def test_a_restart_of_the_engine_gives_no_pair_to_somebody_else(server):
+    """Its locks may be gone with it, and whoever had them does not know yet."""
+    one = lease_of(server.url + QUICK, TOPICS, group="restart", name="one")
+    with leased(one):
+        wait_until(lambda: len(one.wanted()) == 6, 20, "all pairs")
+        before = one.wanted()
+        server.kill()
+        server.start()
+        other = keeper_of(lease_of(server.url + QUICK, TOPICS, group="restart", name="other"))
+        other.open()
+        assert other.take([each.pair for each in TOPICS]) == {}
+        other.close()
+        over_s = time.monotonic() + 5
+        wait_until(lambda: time.monotonic() > over_s, 10)
+        assert one.wanted() == before, "the one who had them goes on"
+
+
+@pytest.mark.slow
+def test_a_lock_is_one_workers_until_he_gives_it_back_or_is_not_heard_of(server):
+    """The engine itself, as each of the two keeps it."""
+    one, two = (keeper_of(lease_of(server.url + QUICK, TOPICS, group="locks", name=name)) for name in ("one", "two"))
+    for each in (one, two):
+        each.open()
+        each.renew([], {})
+    wait_until(lambda: one.take(["a_usdt", "b_usdt"]) != {}, 10, "a server that is old enough")
+
+    assert two.take(["a_usdt", "c_usdt"]) == {"c_usdt": ""}
+    assert one.renew(["a_usdt", "b_usdt", "c_usdt"], {"a_usdt": "far"}) == {"a_usdt", "b_usdt"}
+    view = two.look(["a_usdt", "b_usdt", "c_usdt", "d_usdt"])
+    assert view.workers == {one.worker, two.worker}
+    assert view.owners == {"a_usdt": one.worker, "b_usdt": one.worker, "c_usdt": two.worker}
+    two.give(["a_usdt"], {})
+    assert two.take(["a_usdt"]) == {}, "what is not ours stays as it is"
+    one.give(["a_usdt"], {"a_usdt": "farther"})
+    assert two.take(["a_usdt"]) == {"a_usdt": "farther"}
+    one.close()  # it is not heard of any more
+    took_s = wait_until(lambda: two.renew(["a_usdt"], {}) and two.take(["b_usdt"]) != {}, 8, "the end of a lock")
+    assert took_s > 2
+    two.leave()
+    one.open()
+    assert one.look(["a_usdt"]).workers == frozenset()
+    for each in (one, two):
+        each.close()
+
+
+def test_an_engine_that_is_away_is_a_lease_failed_without_the_password():
+    """It is tried again; the collection waits, and says so."""
+    pytest.importorskip("redis", reason="redis is not installed: pip install 'lbank-ws[redis]'")
+    one = keeper_of(lease_of("redis://:hush-hush@127.0.0.1:1", TOPICS, group="g", name="one"))
+
+    with pytest.raises(LeaseFailed) as caught:
+        one.open()
+
+    assert "hush" not in str(caught.value)
+    assert "does not answer" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("kafka://host:9092", "keeps no locks"),
+        ("redis://host?ttl=2", "between 4 and 20"),
+        ("redis://host?ttl=soon", "no whole number"),
+        ("http://host", "begins with one of"),
+    ],
+)
+def test_a_lease_that_cannot_be_is_a_mistake_of_the_caller(url, words):
+    """Before anything is dialled."""
+    pytest.importorskip("redis", reason="redis is not installed: pip install 'lbank-ws[redis]'")
+    with pytest.raises((UsageError, MissingExtra), match=words):
+        lease_of(url, TOPICS, group="g")
+
+
+def test_only_workers_that_were_told_the_same_share_pairs():
+    """One that collects other channels would take pairs of which it collects too little."""
+    same = group_of(["a_usdt", "b_usdt"], "trade,depth", 20)
+
+    assert same == group_of(["b_usdt", "a_usdt"], "depth,trade", 20)
+    assert same != group_of(["a_usdt"], "trade,depth", 20)
+    assert same != group_of(["a_usdt", "b_usdt"], "trade", 20)
+    assert same != group_of(["a_usdt", "b_usdt"], "trade,depth", 50)
+
+
+def test_notes_are_read_as_they_were_written_and_damage_costs_nothing_else():
+    """Another version, or another program, may have written there."""
+    at = datetime(2026, 11, 22, 10, 15, tzinfo=timezone.utc)
+    marks = {"trade/a_usdt": Mark(at, at), "ticker/a_usdt": Mark(at)}
+
+    assert marks_of(note_of(marks)) == marks
+    assert marks_of(
+        '{"trade/a_usdt":["2026-11-22T10:15:00+00:00",null],"x":[1,2],"y":["2026-11-22T10:15:00",null]}'
+    ) == {"trade/a_usdt": Mark(at)}
+    for damaged in ("", "{", "[]", "null", '"text"'):
+        assert marks_of(damaged) == {}
+
+
+def test_habits_leave_time_between_the_end_here_and_the_end_there():
+    """What is under way when a lock ends here is over before it ends in the engine."""
+    habits = Habits()
+
+    assert habits.margin_s >= 3
+    assert habits.ttl_s + 2 * habits.every_s < 20

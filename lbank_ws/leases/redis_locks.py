@@ -71,7 +71,7 @@ class RedisLocks(Keeper):
     def renew(self, pairs: Sequence[str], notes: Mapping[str, str]) -> set[str]:
         """Announce this worker and extend its locks, in one go."""
         with self._failures(), self._server.pipeline(transaction=False) as pipeline:
-            self._announced(pipeline)
+            self._announced(pipeline, for_ms=self._ttl_ms)
             self._note(pipeline, notes)
             for pair in pairs:
                 self._extend(
@@ -83,7 +83,7 @@ class RedisLocks(Keeper):
     def look(self, pairs: Sequence[str]) -> View:
         """Give who is there, and the tokens of all locks."""
         with self._failures(), self._server.pipeline(transaction=False) as pipeline:
-            self._announced(pipeline)
+            self._announced(pipeline, for_ms=0)
             pipeline.mget([self._key(pair) for pair in pairs])
             workers, owners = pipeline.execute()
         found = {
@@ -143,8 +143,9 @@ class RedisLocks(Keeper):
     def _lock(self, pair: str) -> Any:
         return self._library.lock.Lock(self._server, self._key(pair), timeout=self.habits.ttl_s, thread_local=False)
 
-    def _announced(self, pipeline: Any) -> None:
-        self._announce(keys=[f"{self._prefix}workers"], args=[self.worker, self._ttl_ms], client=pipeline)
+    def _announced(self, pipeline: Any, *, for_ms: int) -> None:
+        """Ask who is there; with a length of time, be there for so long."""
+        self._announce(keys=[f"{self._prefix}workers"], args=[self.worker, for_ms], client=pipeline)
 
     def _note(self, pipeline: Any, notes: Mapping[str, str]) -> None:
         if notes:

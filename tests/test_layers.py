@@ -100,6 +100,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *("feed.merging", "feed.resume"),
     ),
     "sinks": (*VOCABULARY, "collect", "sinks", "feed.backoff"),
+    "leases": ("channels", "errors", "collect.naming", "feed.resume.Mark", "leases", "sinks.addresses"),
+    "leases.redis_locks": ("errors", "leases", "sinks.addresses", "sinks.redis_streams.connected"),
     # Events that are read back are called back with as live ones are.
     "sinks.readback": (*VOCABULARY, "collect.lines", "sinks", "callbacks", "feed"),
     "cli": ("",),
@@ -115,6 +117,8 @@ IMPORTED_ONLY_IN = {
     "urllib3": ("trading.calling", "trading.transport"),
     # Imported late, and not by this form; whoever wants one says so here first.
     **dict.fromkeys(("redis", "psycopg", "confluent_kafka"), ("sinks",)),
+    "redis": ("sinks", "leases"),
+    "psycopg": ("sinks", "leases"),
 }
 # The deciding half of feed/ has time as an argument, and no socket and no thread.
 NOT_IN_DECIDING = (
@@ -125,7 +129,7 @@ NOT_IN_DECIDING = (
 NAMED_ONLY_IN = {
     "Thread": (
         *("feed.line", "feed.dispatch", "feed.caretaker", "feed.fetching", "feed.recorder", "sandbox.loop_thread"),
-        *("sinks.streaming", "sinks.direct", "cli.checkup"),
+        *("sinks.streaming", "sinks.direct", "leases.tenancy", "cli.checkup"),
     ),
     "environ": ("environment", "cli"),
     "environb": ("environment", "cli"),

@@ -293,6 +293,7 @@ def test_a_lock_is_one_workers_until_he_gives_it_back_or_is_not_heard_of(server)
 
     assert two.take(["a_usdt", "c_usdt"]) == {"c_usdt": ""}
     assert one.renew(["a_usdt", "b_usdt", "c_usdt"], {"a_usdt": "far"}) == {"a_usdt", "b_usdt"}
+    assert two.renew(["a_usdt", "c_usdt"], {}) == {"c_usdt"}
     view = two.look(["a_usdt", "b_usdt", "c_usdt", "d_usdt"])
     assert view.workers == {one.worker, two.worker}
     assert view.owners == {"a_usdt": one.worker, "b_usdt": one.worker, "c_usdt": two.worker}

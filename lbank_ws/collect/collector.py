@@ -78,6 +78,7 @@ class Collector:
     Attributes:
         store: Where everything is kept.
         gaps: How many holes were told of so far, by subscription.
+        lease: Who says which pairs are ours, or None.
     """
 
     def __init__(
@@ -101,7 +102,7 @@ class Collector:
         self._count = count
         self._idle_exit_s = idle_exit_s
         self._lock_wait_s = lock_wait_s
-        self._lease = lease
+        self.lease = lease
         self._tenure: Tenure | None = None
         self._came = 0
         self._seen = 0  # of those that came, at the last look
@@ -136,10 +137,10 @@ class Collector:
             UsageError: The client is subscribed to nothing, or it has run.
         """
         topics = [each.topic for each in self._client.subscriptions() if not each.topic.channel.is_private]
-        if self._lease is not None:
+        if self.lease is not None:
             if topics:
                 raise UsageError("with a lease the client is subscribed to nothing; the lease says what is collected")
-            topics = list(self._lease.topics)
+            topics = list(self.lease.topics)
         if not topics:
             raise UsageError(
                 "the client is subscribed to nothing of the market; call client.subscribe('trade', 'btc_usdt') first"
@@ -148,7 +149,7 @@ class Collector:
         self._until_s = None if for_s is None else time.monotonic() + for_s
         self.store.lock(wait_s=self._lock_wait_s, until=self._has_to_end)
         facts = self._facts = self._new_facts(
-            topics if self._lease is None else []
+            topics if self.lease is None else []
         )  # behind the lock: what came before is another run's
         self.store.open(facts, topics)
         failure: BaseException | None = None
@@ -210,9 +211,9 @@ class Collector:
     def _listen(self, facts: RunFacts, topics: list[Topic]) -> None:
         self._client.on_gap(self._gap)
         self._client.on_status(self._status)
-        if self._lease is not None:
-            self._tenure = Tenure(self._client, self._lease, self.store, facts, self._listen_to)
-            self._lease.start()
+        if self.lease is not None:
+            self._tenure = Tenure(self._client, self.lease, self.store, facts, self._listen_to)
+            self.lease.start()
             return
         self._client.resume_from(self.store)
         for topic in topics:

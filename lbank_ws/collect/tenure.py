@@ -12,6 +12,7 @@ nothing of it is taken any more.
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
@@ -22,6 +23,7 @@ from lbank_ws.client import LBankClient
 from lbank_ws.collect.manifest import RunFacts, Span
 from lbank_ws.collect.store import Store
 from lbank_ws.events import Event, Gap, Kline, Trade
+from lbank_ws.feed.merging import REMEMBERED, identity
 from lbank_ws.feed.resume import Mark
 
 _UNDER_WAY_S = 1.5  # a line says ten things at most, 0.11 s apart, and then what it has brought is called back
@@ -84,6 +86,8 @@ class Tenure:
         for topic in lease.topics:
             self._topics.setdefault(topic.pair, []).append(topic)
         self._marks: dict[Topic, Mark] = store.read()
+        # What this store has is not fetched once more: the second one would count as another, equal trade.
+        self._trades = {topic: deque(mark.trades, REMEMBERED) for topic, mark in self._marks.items() if mark.trades}
         self._told: dict[Topic, Mark] = {}
         self._on: dict[str, int] = {}
         self._going: dict[str, float] = {}
@@ -103,6 +107,8 @@ class Tenure:
         known = self._marks.get(topic)
         if isinstance(event, Trade) and event.traded_at is not None:
             happened_at = event.traded_at - _REORDER
+            if (trade := identity(event)) is not None:
+                self._trades.setdefault(topic, deque(maxlen=REMEMBERED)).append(trade)
         elif isinstance(event, Kline):
             happened_at = event.opened_at
         if known is not None:
@@ -180,7 +186,8 @@ class Tenure:
             if other is not None and not self._resumes_with(other):
                 other = None
             is_others = other is not None and (own is None or other.received_at > own.received_at)
-            marks[topic] = chosen = other if is_others else own
+            chosen = other if is_others else own
+            marks[topic] = None if chosen is None else replace(chosen, trades=tuple(self._trades.get(topic, ())))
             self._told.pop(topic, None)
             if chosen is not None:
                 self._marks[topic] = chosen

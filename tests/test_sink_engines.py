@@ -232,6 +232,18 @@ def test_of_a_bar_the_newest_version_stays_whoever_sends_it(tables, postgres_ser
     assert tables("SELECT volume, closed, collector FROM lbank.kline") == [(9, True, "b")]
 
 
+def test_a_book_is_the_same_in_its_table_whether_it_was_read_before_or_not(tables, postgres_server, opened):
+    """Its levels go there as text where they came so; a callback that looked at them changes nothing."""
+    one, two = '[["5.10","3"],["5.00","0.0000001"]]', '[["5.20",1],["5.30","1e-3"]]'
+    fresh = replace(book(3), bids=Levels(one, "frame"), asks=Levels(two, "frame"), raw="frame 1")
+    read = replace(book(4), bids=Levels(one, "frame"), asks=Levels(two, "frame"), raw="frame 2")
+    list(read.bids), list(read.asks)
+    opened(postgres_server.url).send([sent(1, BOOKS, fresh), sent(2, BOOKS, read)])
+
+    rows = tables("SELECT DISTINCT bids, asks FROM lbank.depth")
+    assert rows == [([["5.10", "3"], ["5.00", "0.0000001"]], [["5.20", "1"], ["5.30", "0.001"]])]
+
+
 def test_a_book_whose_levels_cannot_be_read_does_not_stop_the_others(tables, postgres_server, opened):
     """One bad frame of the exchange must not hold up everything behind it for ever."""
     bad = replace(book(3), bids=Levels('[["x","y"]]', "frame"), raw="frame")

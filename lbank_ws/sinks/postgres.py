@@ -89,6 +89,8 @@ def row_of(parcel: Parcel, collector: str) -> list[Any]:
 
 def _levels(side: Iterable[tuple[Any, Any]]) -> str | None:
     """Give a side of a book as JSON; None where a level is no level: the segments have the frame."""
+    if (text := getattr(side, "plain_text", None)) is not None:
+        return str(text)
     try:
         return json.dumps([[str(price), str(amount)] for price, amount in side], separators=(",", ":"))
     except DecodeError:

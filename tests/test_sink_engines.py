@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -138,6 +139,17 @@ def test_who_has_seen_what_is_told_by_the_minute(server, opened):
 
     first = AT.replace(second=0)
     assert found == {first: {"a": 1, "b": 2, "a+b": 4}, first + timedelta(minutes=2): {"a": 1, "a+b": 1}}
+
+
+def test_a_bar_counts_once_for_whoever_has_sent_any_version_of_it(server, opened):
+    """Versions differ between two lines, and that says nothing of who has missed a bar."""
+    opened(server.url, "a").send([sent(1, BARS, bar(2, 1)), sent(2, BARS, bar(5, 5))])
+    opened(server.url, "b").send([sent(1, BARS, bar(4, 4))])
+    opened(server.url, "a").send([sent(3, BARS, bar(6, 6)), sent(1, BARS, bar(2, 1))])
+
+    found = seen_in(engine_of(server.url), 3600 * 24, now=AT + timedelta(minutes=5))
+
+    assert list(found.values()) == [{"a+b": 1}]
 
 
 def test_a_server_that_is_killed_and_comes_back_has_what_it_confirmed(server, opened):
@@ -382,3 +394,19 @@ def test_a_missing_driver_is_named(monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setitem(sys.modules, module, None)
         with pytest.raises(MissingExtra, match=rf"pip install 'lbank-ws\[{extra}\]'"):
             engine_of(url)
+
+
+def test_who_has_seen_what_is_read_out_of_kafka(cluster, opened):
+    """It does not count itself; and all versions of a bar are one."""
+    both = [sent(seq, TRADES, trade(seq)) for seq in range(4)]
+    opened(cluster, "a").send([*both, sent(5, TRADES, trade(5)), sent(6, BARS, bar(2, 1)), sent(7, BARS, bar(5, 5))])
+    opened(cluster, "b").send([*both, sent(7, TRADES, trade(7)), sent(8, BARS, bar(4, 4)), sent(9, TICKS, tick(90))])
+    opened(cluster, "b").send(both)
+
+    found = seen_in(engine_of(cluster), 3600 * 24, now=AT + timedelta(minutes=5))
+
+    whole = Counter[str]()
+    for counts in found.values():
+        whole.update(counts)
+    assert whole == {"a": 1, "b": 2, "a+b": 5}
+    assert seen_in(engine_of(cluster), 60, now=AT + timedelta(days=2)) == {}

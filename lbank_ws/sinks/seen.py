@@ -7,12 +7,15 @@ sent any version of it. Kafka counts nothing, so its messages are read for it.
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
+from typing import Any
 
 from lbank_ws.errors import UsageError
 from lbank_ws.sinks.engine import Engine
 from lbank_ws.sinks.kafka_topics import Kafka
 from lbank_ws.sinks.postgres import Postgres
 from lbank_ws.sinks.redis_streams import Redis
+
+SHOWN = 200  # minutes in a report
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _SQL = " UNION ALL ".join(
@@ -61,6 +64,30 @@ def seen_in(engine: Engine, since_s: float, now: datetime | None = None) -> Minu
 def names_of(minutes: Minutes) -> list[str]:
     """Give who has seen anything, those alone first: `a`, `b`, `a+b`."""
     return sorted({name for counts in minutes.values() for name in counts}, key=lambda name: ("+" in name, name))
+
+
+def for_report(minutes: Minutes, engine: str, begin_s: int, end_s: int) -> dict[str, Any]:
+    """Give what a report shows of this, as JSON has it: a row a minute that not all have seen all of.
+
+    Args:
+        minutes: From `seen_in`.
+        engine: What it is called, for people.
+        begin_s: Of the report's time, in Unix time.
+        end_s: Likewise.
+    """
+    own = {at: counts for at, counts in sorted(minutes.items()) if begin_s - 60 < at.timestamp() <= end_s}
+    names = names_of(own)
+    everybody = "+".join(sorted({name for known in names for name in known.split("+")}))
+    uneven = {at: counts for at, counts in own.items() if counts.keys() - {everybody}}
+    rows = [[int(at.timestamp()), *(counts.get(name, 0) for name in names)] for at, counts in uneven.items()]
+    return {
+        "engine": engine,
+        "names": names,
+        "total": [sum(counts.get(name, 0) for counts in own.values()) for name in names],
+        "minutes": rows[:SHOWN],
+        "left_out": max(0, len(rows) - SHOWN),
+        "even": len(own) - len(uneven),
+    }
 
 
 def _of_postgres(engine: Postgres, since: datetime) -> Minutes:

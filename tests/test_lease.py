@@ -152,7 +152,8 @@ def test_the_pairs_of_a_killed_worker_are_taken_over_and_no_pair_has_two_owners(
             print(f"taken over after {took_s:.1f} s")  # noqa: T201 - for whoever runs it
             wait_until(lambda: sorted(shares(stores[1:3])) == [3, 3], 30, "even shares")
 
-            workers.append(begun(box, stores[3], server.url))
+            metrics = tmp_path / "d.prom"
+            workers.append(begun(box, stores[3], server.url, "--metrics-textfile", str(metrics)))
             wait_until(lambda: sorted(shares(stores[1:4])) == [2, 2, 2], 60, "a share for the newcomer")
             wait_until(judge.owns_all, 30, "an owner for every pair")
             workers[1].send_signal(signal.SIGTERM)
@@ -181,6 +182,10 @@ def test_the_pairs_of_a_killed_worker_are_taken_over_and_no_pair_has_two_owners(
             for each in box.truth.trades()
         ]
 
+    told = dict(line.rsplit(" ", 1) for line in metrics.read_text().splitlines() if line.startswith("lbank_ws_lease"))
+    assert [name.partition("{")[0] for name in told] == [
+        f"lbank_ws_lease_{what}" for what in ("pairs", "workers", "up")
+    ]
     assert judge.doubles == []
     assert max(judge.longest_s[pair] for pair in PAIRS) < TAKEOVER_S
     for store in stores:
@@ -199,6 +204,57 @@ def test_the_pairs_of_a_killed_worker_are_taken_over_and_no_pair_has_two_owners(
     assert len(due) > 100
     print(f"{len(due)} trades, {sum(key not in kept for key in due)} of them in holes that are told of")  # noqa: T201 - as above
     assert sum(key not in kept for key in due) < len(due) / 20
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_a_worker_that_stood_still_writes_nothing_of_what_others_have_taken(tmp_path, server):
+    """A machine that swaps, or is moved, comes back and believes that no time has passed."""
+    stores = [tmp_path / name for name in ("a", "b")]
+    with Sandbox(pairs=PAIRS) as box:
+        workers = [begun(box, store, f"{server.url}?ttl=4") for store in stores]
+        with ended(workers):
+            wait_until(lambda: shares(stores) == [3, 3], 60, "even shares")
+            over_s = time.monotonic() + 3
+            wait_until(lambda: time.monotonic() > over_s, 10)
+            workers[0].send_signal(signal.SIGSTOP)
+            frozen_ns = time.time_ns()
+            wait_until(lambda: shares(stores[1:]) == [6], TAKEOVER_S, "an owner for every pair")
+            over_s = time.monotonic() + 3
+            wait_until(lambda: time.monotonic() > over_s, 10)
+            thawed_ns = time.time_ns()
+            workers[0].send_signal(signal.SIGCONT)
+            wait_until(lambda: shares(stores) == [3, 3], 60, "even shares again")
+            over_s = time.monotonic() + 3
+            wait_until(lambda: time.monotonic() > over_s, 10)
+            for worker in workers:
+                worker.send_signal(signal.SIGTERM)
+            for worker in workers:
+                _, err = worker.communicate(timeout=30)
+                assert worker.returncode == 0, err
+
+    # What was pushed while it stood still waits in its sockets, and comes all at once.
+    frozen = [key for key in trades(stores[0]) if frozen_ns + 5 * 10**8 < key[4] < thawed_ns + 2 * 10**9]
+    assert frozen == []
+    last_ns = {
+        pair: max(key[4] for key in trades(stores[0]) if key[0] == pair) for pair in {k[0] for k in trades(stores[0])}
+    }
+    assert any(at > thawed_ns for at in last_ns.values()), "it collects again"
+    assert spans_apart(stores), "and it does not claim the time in between"
+    for store in stores:
+        assert verify(store).problems == []
+
+
+@pytest.mark.slow
+def test_an_engine_that_is_away_until_the_end_is_no_data(tmp_path):
+    """Nothing came, and cron says so; one whose colleagues have every pair has done its work."""
+    with Sandbox(pairs=PAIRS) as box:
+        worker = begun(box, tmp_path / "a", "redis://127.0.0.1:1", "--for", "2s")
+        with ended([worker]):
+            _, err = worker.communicate(timeout=30)
+
+    assert worker.returncode == 69, err
+    assert "does not answer" in err
 
 
 def is_told(key: tuple[Any, ...], holes: list[tuple[Any, ...]]) -> bool:

@@ -208,11 +208,14 @@ class Tenure:
 
     def _goes(self, pair: str, now_s: float) -> None:
         self._going[pair] = now_s + _UNDER_WAY_S
-        now = datetime.now(timezone.utc)
+        until = now = datetime.now(timezone.utc)
+        if not self._lease.may_write(pair):
+            # It was lost some time ago, while this process stood still, perhaps: it is not known to have lived since.
+            until = min(now, max((mark.received_at for mark in list(self._marks.values())), default=now))
         for topic in self._topics[pair]:
             self._client.unsubscribe(str(topic.channel), topic.pair, **parameters_of(topic))
             spans = self._facts.spans[topic]
-            spans[-1].until = now
+            spans[-1].until = max(until, spans[-1].since)
             if (gap := self._open.pop(topic, None)) is not None:
                 self._store.put_gap(_closed(gap))
         self.has_changed = True

@@ -19,6 +19,7 @@ VOCABULARY = ("trading_errors", "quoting", "causes", "errors", "channels", "push
 DECIDING = (
     "feed.states",
     "feed.subscriptions",
+    "feed.wanted",
     "feed.session",
     "feed.backoff",
     "feed.hosts",
@@ -52,7 +53,7 @@ DECIDING = (
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "": (
         *(*VOCABULARY, "version", "client", "dealing", "knowing", "subscribing", "signer"),
-        *("feed.backlog", "feed.subscriptions", "trading", "collect", "playback"),
+        *("feed.backlog", "feed.wanted", "trading", "collect", "playback"),
     ),
     "__main__": ("cli",),
     "version": (),
@@ -104,6 +105,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "leases.redis_locks": ("errors", "leases", "sinks.addresses", "sinks.redis_streams.connected"),
     # Events that are read back are called back with as live ones are.
     "sinks.readback": (*VOCABULARY, "collect.lines", "sinks", "callbacks", "feed"),
+    "web": (*VOCABULARY, "client", "web"),
     "cli": ("",),
     # A server made of the client's own encoders would agree with the client's mistakes.
     "sandbox": ("sandbox",),
@@ -129,7 +131,7 @@ NOT_IN_DECIDING = (
 NAMED_ONLY_IN = {
     "Thread": (
         *("feed.line", "feed.dispatch", "feed.caretaker", "feed.fetching", "feed.recorder", "sandbox.loop_thread"),
-        *("sinks.streaming", "sinks.direct", "leases.tenancy", "cli.checkup"),
+        *("sinks.streaming", "sinks.direct", "leases.tenancy", "cli.checkup", "web.server"),
     ),
     "environ": ("environment", "cli"),
     "environb": ("environment", "cli"),

@@ -38,6 +38,7 @@ def our_threads() -> list[str]:
                 "lbank-ws-fetch",
                 "lbank-ws-sink",
                 "lbank-ws-lease",
+                "lbank-ws-page",
             )
         )
     ]

@@ -80,7 +80,6 @@ class Fetching:
 
     def take(self, line: int, reaction: Reaction) -> None:
         """Take what a line brought, and hand it on, what waits for a fetch excepted."""
-        now = self._clock.now()
         lost = [status for status in reaction.statuses if status.kind == "lost"]
         topics = self._topics_of(line) if lost else ()
         changed = [status for status in reaction.statuses if _is_about_account(status)]
@@ -92,6 +91,7 @@ class Fetching:
             if is_plain and self._passes(reaction):
                 self._deliver(reaction)
                 return
+            now = self._clock.now()
             ready = Reaction(statuses=reaction.statuses, faults=reaction.faults)
             for status in lost:
                 self._line_lost(status, topics, now, ready)

@@ -209,7 +209,7 @@ def breaches(name: str, source: str, *, is_package: bool = False) -> list[str]:
             found.append(f"{full} imports {target}")
         if first in IMPORTED_ONLY_IN and not is_in(name, IMPORTED_ONLY_IN[first]):
             found.append(f"{full} imports {first}")
-        if is_in(name, DECIDING) and first in NOT_IN_DECIDING:
+        if is_in(name, (*DECIDING, "leases.sharing", "leases.notes")) and first in NOT_IN_DECIDING:
             found.append(f"{full} decides, and imports {first}")
         if target == "?" and "" not in allowed:
             found.append(f"{full} imports what cannot be read here")

@@ -168,7 +168,7 @@ class Dealing(Knowing):
             return Orders(TestDesk(rest), Journal(None, "test"))
         send = self._send_by_socket if self._pool.has_orders else None
         owner = f"live {self._link.credentials.fingerprint}"
-        made: Desk = ExchangeDesk(rest, send)
+        made: Desk = ExchangeDesk(rest, send, self._fetching.mind)
         orders = Orders(made, Journal(account.journal, owner), found=self._found, lost=self._lost)
         self._dispatch.on_topic(topic(Channel.ORDER, EVERY_PAIR), orders.resolver.notice)
         self._dispatch.on_status(self._hurry)

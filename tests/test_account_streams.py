@@ -281,6 +281,19 @@ def test_a_drop_is_made_good_before_what_follows(trader: Trader, box: Sandbox):
 
 
 @pytest.mark.slow
+def test_an_order_of_ones_own_is_asked_for_behind_a_drop_whatever_its_pair(box: Sandbox, tmp_path: Path):
+    """Nobody named the pair, and an order that has ended holds nothing back that would show it."""
+    trader = Trader(box, account="live", journal=tmp_path / "orders.jsonl")
+    with trader.client:
+        wait_until(lambda: len(trader.kinds("live")) == 2, DEADLINE_S, "both streams")
+        with box.fault("refuse_dial"):
+            box.abort()
+            wait_until(lambda: trader.kinds("lost"), DEADLINE_S, "the drop")
+            placed = trader.client.orders.place("eth_usdt", "buy", "market", value="100")
+        trader.wait_told(placed.order_id, "resync filled")
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2])
 def test_whatever_is_cut_the_end_of_every_order_is_what_the_exchange_says(trader: Trader, box: Sandbox, seed: int):
     """Lines are killed while orders fill: each fill is told live, or within the state that is told first behind a drop.

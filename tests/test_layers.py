@@ -101,6 +101,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *("feed.merging", "feed.resume"),
     ),
     "sinks": (*VOCABULARY, "collect", "sinks", "feed.backoff"),
+    "leases": ("channels", "errors", "collect.naming", "feed.resume.Mark", "leases", "sinks.addresses"),
+    "leases.redis_locks": ("errors", "leases", "sinks.addresses", "sinks.redis_streams.connected"),
     # Events that are read back are called back with as live ones are.
     "sinks.readback": (*VOCABULARY, "collect.lines", "sinks", "callbacks", "feed"),
     "web": (*VOCABULARY, "client", "web"),
@@ -117,6 +119,8 @@ IMPORTED_ONLY_IN = {
     "urllib3": ("trading.calling", "trading.transport"),
     # Imported late, and not by this form; whoever wants one says so here first.
     **dict.fromkeys(("redis", "psycopg", "confluent_kafka"), ("sinks",)),
+    "redis": ("sinks", "leases"),
+    "psycopg": ("sinks", "leases"),
 }
 # The deciding half of feed/ has time as an argument, and no socket and no thread.
 NOT_IN_DECIDING = (
@@ -127,7 +131,7 @@ NOT_IN_DECIDING = (
 NAMED_ONLY_IN = {
     "Thread": (
         *("feed.line", "feed.dispatch", "feed.caretaker", "feed.fetching", "feed.recorder", "sandbox.loop_thread"),
-        *("sinks.streaming", "sinks.direct", "cli.checkup", "web.server"),
+        *("sinks.streaming", "sinks.direct", "leases.tenancy", "cli.checkup", "web.server"),
     ),
     "environ": ("environment", "cli"),
     "environb": ("environment", "cli"),
@@ -205,7 +209,7 @@ def breaches(name: str, source: str, *, is_package: bool = False) -> list[str]:
             found.append(f"{full} imports {target}")
         if first in IMPORTED_ONLY_IN and not is_in(name, IMPORTED_ONLY_IN[first]):
             found.append(f"{full} imports {first}")
-        if is_in(name, DECIDING) and first in NOT_IN_DECIDING:
+        if is_in(name, (*DECIDING, "leases.sharing", "leases.notes")) and first in NOT_IN_DECIDING:
             found.append(f"{full} decides, and imports {first}")
         if target == "?" and "" not in allowed:
             found.append(f"{full} imports what cannot be read here")

@@ -37,6 +37,7 @@ def our_threads() -> list[str]:
                 "lbank-ws-caretaker",
                 "lbank-ws-fetch",
                 "lbank-ws-sink",
+                "lbank-ws-lease",
                 "lbank-ws-page",
             )
         )

@@ -12,7 +12,7 @@ import logging
 import math
 import threading
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from lbank_ws.causes import GapCause
 from lbank_ws.channels import Topic
@@ -119,6 +119,17 @@ class Fetching:
             self._ledger.left(topic)
             self._fills.pop(topic, None)
             self._marks.pop(topic, None)
+
+    def resumed(self, marks: Mapping[Topic, Mark | None]) -> None:
+        """Begin these anew, those with a mark with the hole since then; before they are subscribed."""
+        with self._lock:
+            for topic, mark in marks.items():
+                # A line may have brought one more push behind `left`.
+                self._ledger.left(topic)
+                self._fills.pop(topic, None)
+                self._marks.pop(topic, None)
+                if mark is not None:
+                    self._marks[topic] = mark
 
     # Life.
 

@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from lbank_ws.playback import replay
     from lbank_ws.signer import Credentials
     from lbank_ws.subscribing import Subscription
+    from lbank_ws.trading.bounds import Bounds
     from lbank_ws.trading.fates import Fate
     from lbank_ws.trading.placing import PlacedOrder
     from lbank_ws.trading.resolver import Resolution
@@ -70,6 +71,7 @@ if TYPE_CHECKING:
         CredentialsRefused,
         JournalBusy,
         JournalFailed,
+        OrderOutOfBounds,
         OrderRefused,
         OrdersHalted,
         OrdersStillOpen,
@@ -83,6 +85,7 @@ __all__ = [
     "DEFAULT_LEVELS",
     "INTERVALS",
     "BalanceUpdate",
+    "Bounds",
     "CallbackError",
     "Cause",
     "Channel",
@@ -112,6 +115,7 @@ __all__ = [
     "LoginRefused",
     "MissingExtra",
     "NoEvent",
+    "OrderOutOfBounds",
     "OrderRefused",
     "OrderStatus",
     "OrderUnknown",
@@ -167,10 +171,10 @@ def __getattr__(name: str) -> Any:
     if name in __all__:
         from lbank_ws import client, dealing, events, knowing, signer, subscribing, trading_errors
         from lbank_ws.feed import backlog, subscriptions
-        from lbank_ws.trading import fates, placing, resolver, ticket
+        from lbank_ws.trading import bounds, fates, placing, resolver, ticket
 
         late = (client, dealing, events, knowing, signer, subscribing, trading_errors, backlog, subscriptions)
-        for module in (*late, fates, placing, resolver, ticket):
+        for module in (*late, bounds, fates, placing, resolver, ticket):
             if name in vars(module):
                 globals()[name] = vars(module)[name]
                 return globals()[name]

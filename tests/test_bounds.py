@@ -205,7 +205,7 @@ def test_open_orders_are_those_of_the_exchange_and_those_in_doubt(box, orders_wi
 
 def test_orders_of_several_threads_are_each_counted(box, orders_with):
     """What is on its way is not listed yet."""
-    orders = orders_with(Bounds(open_orders=3, a_minute=3))
+    orders = orders_with(Bounds(open_orders=3))
     refused: list[Exception] = []
 
     def place() -> None:

@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from lbank_ws.playback import replay
     from lbank_ws.signer import Credentials
     from lbank_ws.subscribing import Subscription
+    from lbank_ws.trading.bounds import Bounds
     from lbank_ws.trading.fates import Fate
     from lbank_ws.trading.placing import PlacedOrder
     from lbank_ws.trading.resolver import Resolution
@@ -71,6 +72,7 @@ if TYPE_CHECKING:
         CredentialsRefused,
         JournalBusy,
         JournalFailed,
+        OrderOutOfBounds,
         OrderRefused,
         OrdersHalted,
         OrdersStillOpen,
@@ -84,6 +86,7 @@ __all__ = [
     "DEFAULT_LEVELS",
     "INTERVALS",
     "BalanceUpdate",
+    "Bounds",
     "CallbackError",
     "Cause",
     "Channel",
@@ -114,6 +117,7 @@ __all__ = [
     "LoginRefused",
     "MissingExtra",
     "NoEvent",
+    "OrderOutOfBounds",
     "OrderRefused",
     "OrderStatus",
     "OrderUnknown",
@@ -169,10 +173,10 @@ def __getattr__(name: str) -> Any:
     if name in __all__:
         from lbank_ws import client, dealing, events, knowing, signer, subscribing, trading_errors
         from lbank_ws.feed import backlog, wanted
-        from lbank_ws.trading import fates, placing, resolver, ticket
+        from lbank_ws.trading import bounds, fates, placing, resolver, ticket
 
         late = (client, dealing, events, knowing, signer, subscribing, trading_errors, backlog, wanted)
-        for module in (*late, fates, placing, resolver, ticket):
+        for module in (*late, bounds, fates, placing, resolver, ticket):
             if name in vars(module):
                 globals()[name] = vars(module)[name]
                 return globals()[name]

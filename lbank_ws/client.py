@@ -42,6 +42,7 @@ from lbank_ws.feed.sources import Sources
 from lbank_ws.feed.states import State
 from lbank_ws.feed.stream import MESSAGE_BYTES, Limits
 from lbank_ws.signer import Credentials
+from lbank_ws.trading.bounds import Bounds
 from lbank_ws.trading.link import Link
 from lbank_ws.trading.rest import DEFAULT_URLS, Rest
 from lbank_ws.wire import dialect_named
@@ -113,6 +114,8 @@ class LBankClient(Dealing):
             `live`. Paper when None. `on_order` and `on_balance` hear of paper where it is named, else of LBank's.
         paper: What the paper account begins with, and its file.
         journal: Where live orders are written down before they leave; `lbank-orders-live.jsonl` when None.
+        bounds: What no order may exceed: size, value, price, orders a minute, open orders; None for anything that the
+            exchange takes. See docs/howto/private.md.
         credentials: Who asks for an account's streams; read from the environment at the first need when None. In the
             simple dialect one line logs in with them, and carries orders.
         connect: Makes connected sockets, for simulations; see `feed.dial.Connect`.
@@ -153,6 +156,7 @@ class LBankClient(Dealing):
         account: str | None = None,
         paper: Paper | None = None,
         journal: str | os.PathLike[str] | None = None,
+        bounds: Bounds | None = None,
         credentials: Credentials | None = None,
         connect: Connect | None = None,
         clock: Clock | None = None,
@@ -197,7 +201,7 @@ class LBankClient(Dealing):
             proxy=proxy,
             timeout_s=REST_TIMEOUT_S,
         )
-        self._account = Account(account, paper, journal)
+        self._account = Account(account, paper, journal, bounds)
         log_in = self._link.log_in() if spoken.has_orders and (credentials or account == "live") else None
         dial = connect or Dialler(ca_file, proxy).dial
 

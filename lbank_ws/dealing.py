@@ -22,6 +22,7 @@ from lbank_ws.feed.states import State
 from lbank_ws.feed.submissions import Fate as SocketFate
 from lbank_ws.feed.submissions import Outcome, Submission
 from lbank_ws.knowing import Knowing
+from lbank_ws.trading.bounds import Bounds
 from lbank_ws.trading.desks import ExchangeDesk, TestDesk
 from lbank_ws.trading.fates import Fate, Verdict, verdict_of_refusal
 from lbank_ws.trading.journal import Journal
@@ -68,15 +69,22 @@ class Account:
         name: `paper`, `test` or `live`; None for paper where nobody listens to the exchange's.
         paper: What a paper account begins with.
         journal: Where orders are written down; None for `lbank-orders-live.jsonl` in the working folder.
+        bounds: What no order may exceed; None for anything that the exchange takes.
 
     Attributes:
-        name: As given.
+        name: As given; so is `bounds`.
 
     Raises:
         UsageError: There is no such account.
     """
 
-    def __init__(self, name: str | None, paper: Paper | None, journal: str | os.PathLike[str] | None) -> None:
+    def __init__(
+        self,
+        name: str | None,
+        paper: Paper | None,
+        journal: str | os.PathLike[str] | None,
+        bounds: Bounds | None = None,
+    ) -> None:
         if name is not None and name not in get_args(AccountName):
             raise UsageError(f"account is one of {', '.join(get_args(AccountName))}, not {name!r}")
         if paper is not None and name not in (None, "paper"):
@@ -84,7 +92,10 @@ class Account:
         if journal is not None and name != "live":
             raise UsageError("journal= belongs to account='live'; paper has Paper(file=...)")
         self.name = name
+        if bounds is not None and not isinstance(bounds, Bounds):
+            raise UsageError("bounds= takes Bounds(...), from lbank_ws")
         self.paper = paper or Paper()
+        self.bounds = bounds
         self.journal = journal or "lbank-orders-live.jsonl"
         self.lock = threading.RLock()
         self.orders: Orders | None = None
@@ -157,19 +168,26 @@ class Dealing(Knowing):
                 terms.balances,
                 terms.fee,
                 terms.file,
-                book=self._paper_book,
+                book=self._live_book,
                 rules=self._paper_rules,
                 tell=self._tell_account,
             )
             self._dispatch.on_channel(Channel.DEPTH, self._paper_met)
-            return Orders(desk, Journal(None, "paper"))
+            return Orders(desk, Journal(None, "paper"), bounds=account.bounds, book=self._live_book)
         rest = self._link.rest
         if account.name == "test":
-            return Orders(TestDesk(rest), Journal(None, "test"))
+            return Orders(TestDesk(rest), Journal(None, "test"), bounds=account.bounds, book=self._live_book)
         send = self._send_by_socket if self._pool.has_orders else None
         owner = f"live {self._link.credentials.fingerprint}"
         made: Desk = ExchangeDesk(rest, send, self._fetching.mind)
-        orders = Orders(made, Journal(account.journal, owner), found=self._found, lost=self._lost)
+        orders = Orders(
+            made,
+            Journal(account.journal, owner),
+            bounds=account.bounds,
+            book=self._live_book,
+            found=self._found,
+            lost=self._lost,
+        )
         self._dispatch.on_topic(topic(Channel.ORDER, EVERY_PAIR), orders.resolver.notice)
         self._dispatch.on_status(self._hurry)
         return orders
@@ -243,11 +261,11 @@ class Dealing(Knowing):
         if self._account.paper_desk is not None:
             self._account.paper_desk.met(depth)
 
-    def _paper_book(self, pair: str) -> Depth:
+    def _live_book(self, pair: str) -> Depth:
         """Give the newest good book; where none is subscribed, subscribe it and wait for the first."""
         if not self._pool.named(Channel.DEPTH, pair):
             if self._pool.state in (State.IDLE, State.CLOSED):
-                raise UsageError("orders on paper meet the live book: call start() or run() first")
+                raise UsageError("this order is held against the live book: call start() or run() first")
             self.subscribe(Channel.DEPTH, pair)
         until_s = time.monotonic() + _BOOK_WAIT_S
         while True:

@@ -92,6 +92,28 @@ class OrdersHalted(UsageError):
     """`orders.halt()` was called; no further order leaves until `orders.resume()`."""
 
 
+class OrderOutOfBounds(UsageError):
+    """An order is larger, reaches further, or is one more than its client's own bounds allow; nothing was sent.
+
+    Attributes:
+        bound: Which of `Bounds`: `values`, say.
+        asked: What the order has.
+        allowed: What it may have.
+    """
+
+    def __init__(self, bound: str, asked: str, allowed: str) -> None:
+        super().__init__(bound, asked, allowed)
+        self.bound = bound
+        self.asked = asked
+        self.allowed = allowed
+
+    def sentence(self) -> str:
+        return (
+            f"your own bounds refuse the order, {self.bound}: it has {self.asked}, and {self.allowed} is allowed; "
+            "nothing was sent. Make it smaller, or give the client other Bounds"
+        )
+
+
 class JournalBusy(UsageError):
     """Another client writes this journal; two of them would not know of each other's orders.
 

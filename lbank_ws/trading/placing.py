@@ -2,7 +2,8 @@
 
 Decided here: in which order things happen, so that no order is ever sent twice and none is forgotten: checked, written
 down, sent once, and what became of it written down. Not decided here: what a valid order is (`ticket.py`), what an
-answer proves (`fates.py`), how an order that nobody knows about is looked for (`resolver.py`).
+answer proves (`fates.py`), how an order that nobody knows about is looked for (`resolver.py`), how large one may be
+(`bounds.py`).
 """
 
 from __future__ import annotations
@@ -10,13 +11,16 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime, timezone
 from typing import NamedTuple, Protocol
 
 from lbank_ws.channels import checked_pair
 from lbank_ws.errors import LBankError, RestFailed, UsageError
-from lbank_ws.events import BalanceUpdate, OrderUpdate
+from lbank_ws.events import BalanceUpdate, Depth, OrderUpdate
+from lbank_ws.trading.bounds import MINUTE_S, Bounds
 from lbank_ws.trading.fates import Fate, Verdict
 from lbank_ws.trading.inquiry import SETTLE_S
 from lbank_ws.trading.journal import Entry, Journal
@@ -78,6 +82,8 @@ class Placing:
         desk: Where orders are taken.
         journal: Where they are written down before they leave.
         settle_s: How long an order may still appear after its signature has ended.
+        bounds: What no order may exceed; None for anything that the exchange takes.
+        book: Gives the newest good book of a pair, for bounds that need one; raises `Stale` where there is none.
         lookup: Who is asked about orders in the background; the desk when None.
         found: Called with an order that turned out to be placed.
         lost: Called with the error for one that turned out not to be.
@@ -89,6 +95,8 @@ class Placing:
         journal: Journal,
         *,
         settle_s: float = SETTLE_S,
+        bounds: Bounds | None = None,
+        book: Callable[[str], Depth] | None = None,
         lookup: Lookup | None = None,
         found: Callable[[OrderUpdate], object] | None = None,
         lost: Callable[[LBankError], object] | None = None,
@@ -98,9 +106,12 @@ class Placing:
         self.resolver = Resolver(journal, lookup or desk, settle_s=settle_s, found=self._appeared, lost=lost)
         self._found = found
         self._rules: dict[str, tuple[float, PairRules]] = {}
-        self._turn = threading.Condition()  # guards the two below
-        self._under_way: set[str] = set()
+        self._bounds = bounds or Bounds()
+        self._book = book
+        self._turn = threading.Condition()  # guards the three below
+        self._under_way: dict[str, str] = {}  # the pair of each, by its client id
         self._is_halted = False
+        self._left_s = _lately(journal)  # when orders left within the last minute, on the monotonic clock
 
     def place(
         self,
@@ -130,12 +141,13 @@ class Placing:
 
         Raises:
             UsageError: It is no valid order of that pair; nothing was sent.
+            OrderOutOfBounds: The client's own `Bounds` do not allow it; nothing was sent.
             OrdersHalted: `halt()` was called; nothing was sent.
             JournalFailed: It could not be written down; nothing was sent.
             OrderRefused: The exchange refused it, or it could not be sent; there is no such order.
             OrderUnknown: It was sent, and nobody knows what became of it. Do not place it again.
             RestFailed: The rules of the pair could not be fetched; nothing was sent.
-            StaleBook: There is no good book to trade with on paper; nothing was placed.
+            StaleBook: There is no good book to trade with on paper, or to see whether bounds hold; nothing was placed.
         """
         known = None if client_id is None else self.journal.get(checked_id(client_id))
         order = order_request(
@@ -146,7 +158,8 @@ class Placing:
         self._check_halt()
         check_rules(order, self.rules(order.pair))
         self.desk.check(order.pair)
-        with self._on_the_way(order.client_id):
+        with self._on_the_way(order):
+            self._check_bounds(order)
             self.journal.intend(order)
             try:
                 verdict = self.desk.send(order)
@@ -214,18 +227,37 @@ class Placing:
         if self._is_halted:
             raise OrdersHalted("orders are halted; orders.resume() takes orders again")
 
+    def _check_bounds(self, order: OrderRequest) -> None:
+        """Refuse what the client's own bounds do not allow; what several threads place at once is counted for each."""
+        bounds = self._bounds
+        book = None if self._book is None or not bounds.needs_book(order) else self._book(order.pair)
+        bounds.check(order, book)
+        there: set[str] = set()
+        if bounds.open_orders is not None:
+            listed = self.desk.open_orders(order.pair)
+            there = {each.client_id or each.order_id for each in listed}
+            there |= {each.order.client_id for each in self.journal.open_entries() if each.order.pair == order.pair}
+        now_s = time.monotonic()
+        with self._turn:
+            there |= {known for known, pair in self._under_way.items() if pair == order.pair}
+            while self._left_s and self._left_s[0] <= now_s - MINUTE_S:
+                self._left_s.popleft()
+            bounds.check_count(len(self._left_s), len(there - {order.client_id}))
+            if bounds.a_minute is not None:
+                self._left_s.append(now_s)
+
     @contextmanager
-    def _on_the_way(self, client_id: str) -> Iterator[None]:
+    def _on_the_way(self, order: OrderRequest) -> Iterator[None]:
         with self._turn:
             self._check_halt()
-            if client_id in self._under_way:
-                raise UsageError(f"the order {client_id} is on its way already")
-            self._under_way.add(client_id)
+            if order.client_id in self._under_way:
+                raise UsageError(f"the order {order.client_id} is on its way already")
+            self._under_way[order.client_id] = order.pair
         try:
             yield
         finally:
             with self._turn:
-                self._under_way.discard(client_id)
+                self._under_way.pop(order.client_id, None)
                 self._turn.notify_all()
 
     def _settle(self, order: OrderRequest, verdict: Verdict) -> Entry:
@@ -253,6 +285,13 @@ class Placing:
         if entry.order != order:
             raise UsageError(f"the id {order.client_id} belongs to another order; each has an id of its own")
         return _told(entry)
+
+
+def _lately(journal: Journal) -> deque[float]:
+    """Tell when the orders of an earlier run left, those of the last minute; a restart does not begin a new one."""
+    now, now_s = datetime.now(timezone.utc), time.monotonic()
+    ages_s = ((now - entry.written_at).total_seconds() for entry in journal.entries())
+    return deque(now_s - max(0.0, age_s) for age_s in ages_s if age_s < MINUTE_S)
 
 
 def _told(entry: Entry) -> PlacedOrder:

@@ -231,9 +231,12 @@ def storm(for_s: float, seed: int, *, say: Callable[[str], object] = lambda text
             wait_until(lambda: proxy.open == 2, what="the end of older connections")
             figures.grew = Process().since(before) if before else {}
             user.check_story()
-            made |= {each.id: each for each in box.truth.trades(PAIR)}
-            _check_trades(trades, made.values())
-            figures.heard, figures.trades = sum(user.heard.values()), len(trades)
+
+            def all_made() -> Iterable[Any]:
+                return (made | {each.id: each for each in box.truth.trades(PAIR)}).values()
+
+            figures.trades = check_trades(trades, all_made)
+            figures.heard = sum(user.heard.values())
             figures.gaps = sum(gap.ended_at is not None for gap in user.gaps)
     finally:
         logging.getLogger("lbank_ws").removeHandler(log)
@@ -281,16 +284,21 @@ def _happens(kind: str, box: Sandbox, proxy: ChaosProxy, user: User) -> None:
         wait_until(lambda: time.time() > proxy.deeds[-1].at_s + fault.for_s, NOTICED_WITHIN_S)  # type: ignore[operator]
 
 
-def _check_trades(trades: list[Trade], truth: Iterable[Any]) -> None:
-    """No trade came that nobody made, and none more often than it was made."""
+def check_trades(trades: list[Trade], truth: Callable[[], Iterable[Any]]) -> int:
+    """Check that no trade came that nobody made, and none more often than it was made; tell how many came.
+
+    What came is looked at before the exchange's own log is: trades come while this counts, and were noted before.
+    """
+    came = list(trades)
     made = Counter(
-        (each.traded_at_ms, each.listing.price_of(each.price), each.listing.amount_of(each.volume)) for each in truth
+        (each.traded_at_ms, each.listing.price_of(each.price), each.listing.amount_of(each.volume)) for each in truth()
     )
     heard: Counter[Any] = Counter()
-    for trade in trades:
+    for trade in came:
         assert trade.traded_at is not None
         heard[round(trade.traded_at.timestamp() * 1000), trade.price, trade.amount] += 1
     assert not heard - made, f"trades that were never made, or twice: {list((heard - made).items())[:3]}"
+    return len(came)
 
 
 def day(seed: int) -> Figures:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import pytest
@@ -11,11 +11,11 @@ import websocket
 
 from lbank_ws import LBankClient
 from lbank_ws.sandbox import Sandbox
+from tests.leaks import LEAKS
 from tests.plain_exchange import PlainExchange
 from tests.waiting import our_threads, wait_until
 
-# What the accounts of the tests sign with. `SECRETS` of a whole program are searched for in `test_secrets.py`.
-SECRETS = ("secret-of-", "practice-secret", "canary-secret", "wrong-secret", "anotherSecret")
+LEAKS.watch()
 
 
 class _Watch(logging.Filter):
@@ -31,7 +31,7 @@ class _Watch(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         text = self._format(record)
-        if any(secret in text for secret in SECRETS):
+        if LEAKS.in_text(text):
             self.found.append(text)
         return self._log.level != self.LEVEL or record.levelno >= logging.getLogger().getEffectiveLevel()
 
@@ -47,6 +47,29 @@ def no_secret_in_the_log() -> Iterator[None]:
     log.removeFilter(watch)
     log.setLevel(before)
     assert watch.found == []
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    """Let no test pass that signed something, or got a key, and leaves an object that shows it."""
+    before = len(LEAKS)
+    yield
+    if len(LEAKS) > before:
+        shown = next(LEAKS.in_reprs(), None)
+        assert shown is None, f"a repr holds a secret: {shown}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Let no test pass that printed a secret, whichever way."""
+    report = yield
+    printed = [name for name, text in report.sections if LEAKS.in_text(text)]
+    if printed and report.passed:
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid}: a secret is in {', '.join(printed)}"
+    return report
 
 
 class BoxExchange:

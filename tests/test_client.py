@@ -309,7 +309,7 @@ def test_drops_are_logged_once_each_and_without_secrets(make_exchange, make_clie
     wait_until(lambda: exchange.topics())
 
     exchange.close()
-    wait_until(lambda: attempts[-1] > 10)
+    wait_until(lambda: attempts and attempts[-1] > 10)
 
     ours = [record for record in caplog.records if record.name in ("lbank_ws", "websocket")]
     assert [record.levelname for record in ours] == ["INFO", "WARNING", "WARNING"]

@@ -1,4 +1,4 @@
-.PHONY: bench check check-cron check-kills check-peers check-security check-slow lint soak test wheel
+.PHONY: bench check check-cron check-kills check-peers check-security check-slow docs lint soak test wheel
 
 check:  ## what CI runs
 	bash .ci/run
@@ -19,6 +19,10 @@ check-peers:  ## other people's clients on the practice exchange; their pins sta
 	build/peers/bin/pip install -q -e '.[dev,peers]'
 	build/peers/bin/pip install -q --no-deps lbank-connector-python pycryptodome
 	build/peers/bin/python -m pytest -q tests/test_peers.py
+
+docs:  ## the pages as a site, in build/docs/html
+	.venv/bin/pip install -q -e '.[docs]'
+	.venv/bin/python -m sphinx -q -W --keep-going -b html -d build/docs/doctrees docs build/docs/html
 
 check-kills:  ## 300 kills of a collector; some fifteen minutes
 	LBANK_KILLS=300 .venv/bin/python -m pytest -q -s -m slow tests/test_collect_kills.py

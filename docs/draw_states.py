@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lbank_ws.feed import states, subscriptions
+from lbank_ws.feed import states, wanted
 
 PAGE = Path(__file__).with_name("design.md")
-TABLES: dict[str, Mapping[Any, Mapping[Any, Any]]] = {"line": states.MOVES, "subscription": subscriptions.MOVES}
+TABLES: dict[str, Mapping[Any, Mapping[Any, Any]]] = {"line": states.MOVES, "subscription": wanted.MOVES}
 
 
 def drawn(moves: Mapping[Any, Mapping[Any, Any]]) -> str:

@@ -16,6 +16,7 @@ from lbank_ws.errors import (
     EventsDropped,
     GaveUp,
     LBankError,
+    LeaseFailed,
     LoginRefused,
     MissingExtra,
     NoEvent,
@@ -57,7 +58,7 @@ if TYPE_CHECKING:
         Trade,
     )
     from lbank_ws.feed.backlog import Policy
-    from lbank_ws.feed.subscriptions import Subscribed
+    from lbank_ws.feed.wanted import Subscribed
     from lbank_ws.knowing import LineView, SubscriptionStats
     from lbank_ws.playback import replay
     from lbank_ws.signer import Credentials
@@ -110,6 +111,7 @@ __all__ = [
     "Kline",
     "LBankClient",
     "LBankError",
+    "LeaseFailed",
     "Level",
     "LineView",
     "LoginRefused",
@@ -170,10 +172,10 @@ def __getattr__(name: str) -> Any:
         return next(vars(module)[name] for module in (collector, files, sqlite) if name in vars(module))
     if name in __all__:
         from lbank_ws import client, dealing, events, knowing, signer, subscribing, trading_errors
-        from lbank_ws.feed import backlog, subscriptions
+        from lbank_ws.feed import backlog, wanted
         from lbank_ws.trading import bounds, fates, placing, resolver, ticket
 
-        late = (client, dealing, events, knowing, signer, subscribing, trading_errors, backlog, subscriptions)
+        late = (client, dealing, events, knowing, signer, subscribing, trading_errors, backlog, wanted)
         for module in (*late, bounds, fates, placing, resolver, ticket):
             if name in vars(module):
                 globals()[name] = vars(module)[name]

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from lbank_ws import options, settings
 from lbank_ws.causes import Cause
-from lbank_ws.channels import MARKET
+from lbank_ws.channels import MARKET, Topic
 from lbank_ws.dealing import Account, Dealing, Errands, Paper
 from lbank_ws.errors import ConnectionLost, LBankError, UsageError
 from lbank_ws.events import LATE_AFTER_S, Event
@@ -36,7 +36,7 @@ from lbank_ws.feed.placement import Placement
 from lbank_ws.feed.pool import Pool
 from lbank_ws.feed.reaction import Habits, Reaction
 from lbank_ws.feed.recorder import Recorder
-from lbank_ws.feed.resume import Resume, ResumeFile
+from lbank_ws.feed.resume import Mark, Resume, ResumeFile
 from lbank_ws.feed.session import Session
 from lbank_ws.feed.sources import Sources
 from lbank_ws.feed.states import State
@@ -370,6 +370,13 @@ class LBankClient(Dealing):
             if self._has_started:
                 raise UsageError("resume_from() comes before the start")
             self._fetching.resume_from(resume)
+
+    def resumed(self, marks: Mapping[Topic, Mark | None]) -> None:
+        """Let subscriptions that are not there yet begin with the hole since these marks; where it is None, without.
+
+        For a collector that takes over from another one. What was left behind of them before is forgotten.
+        """
+        self._fetching.resumed(marks)
 
     @contextmanager
     def lent(self) -> Iterator[tuple[Line, Dispatch]]:

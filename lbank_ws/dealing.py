@@ -179,7 +179,7 @@ class Dealing(Knowing):
             return Orders(TestDesk(rest), Journal(None, "test"), bounds=account.bounds, book=self._live_book)
         send = self._send_by_socket if self._pool.has_orders else None
         owner = f"live {self._link.credentials.fingerprint}"
-        made: Desk = ExchangeDesk(rest, send)
+        made: Desk = ExchangeDesk(rest, send, self._fetching.mind)
         orders = Orders(
             made,
             Journal(account.journal, owner),

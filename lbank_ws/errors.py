@@ -423,6 +423,26 @@ class SinkFailed(LBankError):
         return f"the sink {quoted(self.sink)} takes no events: {self.reason}{lost}; it is tried again"
 
 
+class LeaseFailed(LBankError):
+    """The engine that keeps the locks of a lease cannot be reached, or refuses; it is tried again.
+
+    Attributes:
+        lease: Which one, without a password.
+        reason: The driver's words, without a password.
+    """
+
+    def __init__(self, lease: str, reason: str) -> None:
+        super().__init__(lease, reason)
+        self.lease = lease
+        self.reason = reason
+
+    def sentence(self) -> str:
+        return (
+            f"the lease {quoted(self.lease)} does not answer: {self.reason}; "
+            "pairs whose locks may have ended are let go, and it is tried again"
+        )
+
+
 class StoreDamaged(LBankError):
     """A file of a store does not hold what was written.
 

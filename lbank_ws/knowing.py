@@ -10,7 +10,7 @@ from lbank_ws.errors import Stale, UsageError
 from lbank_ws.events import Depth, Ticker
 from lbank_ws.feed.session import Session
 from lbank_ws.feed.states import State
-from lbank_ws.feed.subscriptions import Subscribed
+from lbank_ws.feed.wanted import Subscribed
 from lbank_ws.subscribing import Subscribing
 
 

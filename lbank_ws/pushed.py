@@ -103,10 +103,10 @@ class PushedEvent(_Sent):
 
         The exchange's clock is not ours; the difference, as far as the client knows it, is taken out.
         """
-        sent_s, receipt = self.sent_s, self.receipt
-        if sent_s is None or receipt.ahead_s is None:
+        sent_ms, receipt = self._sent_ms, self.receipt
+        if sent_ms is None or receipt.ahead_s is None:
             return None
-        return receipt.ns / 1e9 - receipt.ahead_s - sent_s
+        return receipt.ns / 1e9 - receipt.ahead_s - sent_ms / 1000
 
     @property
     def late(self) -> bool:

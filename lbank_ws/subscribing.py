@@ -11,7 +11,7 @@ from lbank_ws.channels import Topic, topic
 from lbank_ws.errors import NoEvent, SubscriptionRefused, UsageError
 from lbank_ws.events import Event
 from lbank_ws.feed.pool import Pool
-from lbank_ws.feed.subscriptions import Subscribed, Wanted
+from lbank_ws.feed.wanted import Subscribed, Wanted
 
 _POLL_S = 0.05
 _NOT_RUNNING = "needs a running client: call start() first, or use `with LBankClient() as client`"

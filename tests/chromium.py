@@ -18,7 +18,7 @@ from tests.waiting import wait_until
 _FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-dev-shm-usage"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--remote-debugging-port=0"),
-    *("--hide-scrollbars", "--host-resolver-rules=MAP * ~NOTFOUND"),
+    *("--hide-scrollbars", "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1"),
 )
 
 

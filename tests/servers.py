@@ -75,12 +75,20 @@ class Server:
 
     def freeze(self) -> None:
         """Let it stand still: it holds its connections, and answers nothing."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGSTOP)
+        self._send_all(signal.SIGSTOP)
 
     def thaw(self) -> None:
+        self._send_all(signal.SIGCONT)
+
+    def _send_all(self, what: signal.Signals) -> None:
+        """Send a signal to the process and its children; PostgreSQL has one for each session."""
         assert self._process is not None
-        self._process.send_signal(signal.SIGCONT)
+        parent = self._process.pid
+        self._process.send_signal(what)
+        for known in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):  # it has ended meanwhile
+                if int(known.read_text().rpartition(")")[2].split()[1]) == parent:
+                    os.kill(int(known.parent.name), what)
 
     def end(self) -> None:
         self.kill()

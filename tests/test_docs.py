@@ -20,7 +20,8 @@ from lbank_ws import errors, events, trading_errors
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "lbank_ws"
 DOCS = ROOT / "docs"
-PAGES = [*sorted(ROOT.glob("*.md")), *sorted(DOCS.rglob("*.md"))]
+MADE = {ROOT / name for name in (ROOT / ".gitignore").read_text("utf-8").split()}  # by docs/conf.py
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted(set(DOCS.rglob("*.md")) - MADE)]
 WIRE = DOCS / "reference" / "wire.md"
 
 ERROR_CLASSES = [

@@ -16,6 +16,7 @@ from lbank_ws.errors import (
     EventsDropped,
     GaveUp,
     LBankError,
+    LeaseFailed,
     LoginRefused,
     MissingExtra,
     NoEvent,
@@ -77,6 +78,7 @@ ERRORS: list[LBankError] = [
     StoreDamaged("gaps.jsonl", NASTY),
     SinkFailed("redis://:***@host", "Connection refused."),
     SinkFailed("redis://:***@host", "Connection refused.", 7),
+    LeaseFailed("redis://:***@host", "Connection refused."),
 ]
 IDS = [f"{type(error).__name__}-{number}" for number, error in enumerate(ERRORS)]
 
@@ -171,6 +173,11 @@ IDS = [f"{type(error).__name__}-{number}" for number, error in enumerate(ERRORS)
             SinkFailed("redis://host", "Connection refused.", 7),
             "the sink redis://host takes no events: Connection refused.; 7 events found no room and are lost to it; "
             "it is tried again",
+        ),
+        (
+            LeaseFailed("redis://host", "Connection refused."),
+            "the lease redis://host does not answer: Connection refused.; pairs whose locks may have ended are let go, "
+            "and it is tried again",
         ),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, LBankError) else "",

@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.blocks import ROOT, Shape, Shell, blocks
+from tests.raw_server import RawServer
+from tests.servers import free_port
+from tests.test_proxies import TALKS, relays
 
 FOLDER = ROOT / "docs" / "howto"
 TESTING = FOLDER / "testing-your-bot.md"
@@ -17,6 +20,8 @@ ACCOUNT = FOLDER / "account-streams.md"
 CRON = FOLDER / "cron.md"
 EXPORT = FOLDER / "export.md"
 PRIVATE = FOLDER / "private.md"
+PROXIES = FOLDER / "proxies.md"
+MOVES = [FOLDER / "from-pybit.md", FOLDER / "from-ccxt.md"]
 
 
 def saved(page: Path, shell: Shell) -> None:
@@ -148,7 +153,41 @@ def test_what_was_kept_comes_out_as_printed(tmp_path):
         assert Shape(output.text).came(run.text), run.text
 
 
-@pytest.mark.parametrize("page", [TESTING, HEALTH, GAPS, CRON, EXPORT, ACCOUNT, PRIVATE], ids=lambda page: page.name)
+@pytest.mark.slow
+@pytest.mark.parametrize("page", MOVES, ids=lambda page: page.name)
+def test_who_comes_from_another_client_sees_what_is_printed(tmp_path, page):
+    """As above."""
+    shell = Shell(tmp_path)
+    program, output = (block for block in blocks(page) if block.language in ("python", "text"))
+    shell.save(program.more, program.text)
+
+    with shell.running(f"python {program.more} 2> log.txt") as run:
+        assert run.code(40) == 0, (shell.folder / "log.txt").read_text()
+        assert Shape(output.text).strangers(run.text) == [], run.text
+        assert all(Shape(line).came(run.text) for line in output.text.splitlines()), run.text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_named_proxy_is_gone_through_as_printed(tmp_path, is_there):
+    """Through a real one; and one that is away is told as the page says."""
+    program, *outputs = (block for block in blocks(PROXIES) if block.language in ("python", "text"))
+    with RawServer(relays(TALKS["http"])) as proxy:
+        shell = Shell(tmp_path, {"MY_PROXY": f"http://127.0.0.1:{proxy.port if is_there else free_port()}"})
+        shell.save(program.more, program.text)
+        with shell.running(f"python {program.more} 2> log.txt") as run:
+            assert run.code(40) == 0, (shell.folder / "log.txt").read_text()
+            text = run.text
+
+    assert Shape(outputs[0 if is_there else 1].text).came(text), text
+    assert bool(proxy.requests) is is_there
+
+
+@pytest.mark.parametrize(
+    "page",
+    [TESTING, HEALTH, GAPS, CRON, EXPORT, ACCOUNT, PRIVATE, PROXIES, *MOVES],
+    ids=lambda page: page.name,
+)
 def test_every_block_of_python_is_a_file_that_is_run(page):
     """A block that nobody runs is wrong one day."""
     assert all(block.word == "file" for block in blocks(page) if block.language == "python")

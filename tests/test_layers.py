@@ -19,6 +19,7 @@ VOCABULARY = ("trading_errors", "quoting", "causes", "errors", "channels", "push
 DECIDING = (
     "feed.states",
     "feed.subscriptions",
+    "feed.wanted",
     "feed.session",
     "feed.backoff",
     "feed.hosts",
@@ -52,7 +53,7 @@ DECIDING = (
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "": (
         *(*VOCABULARY, "version", "client", "dealing", "knowing", "subscribing", "signer"),
-        *("feed.backlog", "feed.subscriptions", "trading", "collect", "playback"),
+        *("feed.backlog", "feed.wanted", "trading", "collect", "playback"),
     ),
     "__main__": ("cli",),
     "version": (),
@@ -100,8 +101,11 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *("feed.merging", "feed.resume"),
     ),
     "sinks": (*VOCABULARY, "collect", "sinks", "feed.backoff"),
+    "leases": ("channels", "errors", "collect.naming", "feed.resume.Mark", "leases", "sinks.addresses"),
+    "leases.redis_locks": ("errors", "leases", "sinks.addresses", "sinks.redis_streams.connected"),
     # Events that are read back are called back with as live ones are.
     "sinks.readback": (*VOCABULARY, "collect.lines", "sinks", "callbacks", "feed"),
+    "web": (*VOCABULARY, "client", "web"),
     "cli": ("",),
     # A server made of the client's own encoders would agree with the client's mistakes.
     "sandbox": ("sandbox",),
@@ -115,6 +119,8 @@ IMPORTED_ONLY_IN = {
     "urllib3": ("trading.calling", "trading.transport"),
     # Imported late, and not by this form; whoever wants one says so here first.
     **dict.fromkeys(("redis", "psycopg", "confluent_kafka"), ("sinks",)),
+    "redis": ("sinks", "leases"),
+    "psycopg": ("sinks", "leases"),
 }
 # The deciding half of feed/ has time as an argument, and no socket and no thread.
 NOT_IN_DECIDING = (
@@ -125,7 +131,7 @@ NOT_IN_DECIDING = (
 NAMED_ONLY_IN = {
     "Thread": (
         *("feed.line", "feed.dispatch", "feed.caretaker", "feed.fetching", "feed.recorder", "sandbox.loop_thread"),
-        *("sinks.streaming", "sinks.direct", "cli.checkup"),
+        *("sinks.streaming", "sinks.direct", "leases.tenancy", "cli.checkup", "web.server"),
     ),
     "environ": ("environment", "cli"),
     "environb": ("environment", "cli"),
@@ -203,7 +209,7 @@ def breaches(name: str, source: str, *, is_package: bool = False) -> list[str]:
             found.append(f"{full} imports {target}")
         if first in IMPORTED_ONLY_IN and not is_in(name, IMPORTED_ONLY_IN[first]):
             found.append(f"{full} imports {first}")
-        if is_in(name, DECIDING) and first in NOT_IN_DECIDING:
+        if is_in(name, (*DECIDING, "leases.sharing", "leases.notes")) and first in NOT_IN_DECIDING:
             found.append(f"{full} decides, and imports {first}")
         if target == "?" and "" not in allowed:
             found.append(f"{full} imports what cannot be read here")

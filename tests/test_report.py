@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,7 @@ from lbank_ws.collect import ledger, load
 from lbank_ws.collect.digest import Ages, digest
 from lbank_ws.collect.report import embedded, page
 from lbank_ws.events import Gap, Receipt
+from lbank_ws.sinks.seen import for_report
 from tests.chromium import chromium, opened_page
 from tests.test_export import AT, NS, RUN, Store, bar, book, trade
 
@@ -158,6 +159,23 @@ def test_the_command_writes_one_page(tmp_path, capsys):
     assert "report.html" in capsys.readouterr().out
 
 
+def test_what_each_collector_has_seen_is_in_the_report_of_its_time():
+    """Minutes in which everybody had everything say nothing; those before and behind the store are not its concern."""
+    first = int(AT.timestamp()) // 60 * 60
+    minutes = {
+        datetime.fromtimestamp(first + 60 * number, timezone.utc): counts
+        for number, counts in enumerate([{"b": 9}, {"a+b": 5}, {"a+b": 4, "a": 1}, {"b": 2}, {"a": 7}])
+    }
+
+    said = for_report(minutes, "redis://host", first + 60, first + 180)
+
+    assert said["names"] == ["a", "b", "a+b"]
+    assert said["minutes"] == [[first + 120, 1, 0, 4], [first + 180, 0, 2, 0]]
+    assert said["total"] == [1, 2, 9]
+    assert (said["even"], said["left_out"]) == (1, 0)
+    assert for_report({}, "redis://host", first, first + 60)["names"] == []
+
+
 def test_a_report_that_cannot_be_written_is_told(tmp_path, capsys):
     """With the exit code of a disk that refuses."""
     root = filled(tmp_path / "data").root
@@ -175,10 +193,14 @@ def test_a_browser_shows_it_without_a_complaint_or_a_request(tmp_path):
     """In the light, in the dark, on paper, with the keyboard, and when there is nothing to show."""
     root = filled(tmp_path / "data").root
     full, empty, evil = (tmp_path / f"{name}.html" for name in ("full", "empty", "evil"))
-    full.write_text(page(digest(load(root))), encoding="utf-8")
+    said = digest(load(root))
+    minutes = {AT.replace(second=0): {"a": 3, "a+b": 4}}
+    said["seen"] = for_report(minutes, "redis://host", said["begin_s"], said["end_s"])
+    full.write_text(page(said), encoding="utf-8")
     empty.write_text(page(digest(load(Store(tmp_path / "none").root))), encoding="utf-8")
     said = digest(load(root))
     said["store"] = said["pairs"][0]["pair"] = said["summary"][0]["topic"] = said["holes"][0]["cause"] = EVIL
+    said["seen"] = for_report({AT.replace(second=0): {EVIL: 3}}, EVIL, said["begin_s"], said["end_s"])
     evil.write_text(page(said), encoding="utf-8")
 
     with opened_page(tmp_path) as shown:
@@ -195,13 +217,17 @@ def test_a_browser_shows_it_without_a_complaint_or_a_request(tmp_path):
         shown.value("document.querySelector('#charts figure').focus()")
         shown.press("ArrowRight")
         candle = shown.value("document.querySelector('#charts output').textContent")
+        cells = "[...document.querySelectorAll('#seen tbody tr:last-child td')].map((cell) => cell.textContent).join()"
+        seen = shown.value(cells)
         shown.open(full, width=400)
         is_too_wide_for_a_telephone = shown.value("document.documentElement.scrollWidth > innerWidth")
         shown.open(full, scheme="dark")
         shown.printed(tmp_path / "print.pdf")
         shown.open(empty)
         words = shown.value("document.body.innerText")
+        has_seen = shown.value("!document.getElementById('seen').hidden")
         shown.open(evil)
+        who = shown.value("document.querySelector('#seen th:last-child').textContent")
         title = shown.value("document.getElementById('title').textContent")
 
         assert shown.complaints == []
@@ -216,4 +242,7 @@ def test_a_browser_shows_it_without_a_complaint_or_a_request(tmp_path):
     assert "Nothing is in this store" in words
     assert "There is nothing to draw." in words
     assert title == EVIL
+    assert who == EVIL
+    assert not has_seen, "without --seen nothing is said of it"
+    assert seen == "2026-11-22 10:15:00,3,4"
     assert all((tmp_path / name).stat().st_size > 20_000 for name in ("light.png", "dark.png", "print.pdf"))

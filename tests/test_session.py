@@ -19,7 +19,7 @@ from lbank_ws.feed.clock import Moment
 from lbank_ws.feed.reaction import Habits, Reaction
 from lbank_ws.feed.session import Session
 from lbank_ws.feed.states import MOVES, Signal, State
-from lbank_ws.feed.subscriptions import Subscribed
+from lbank_ws.feed.wanted import Subscribed
 from lbank_ws.wire import dialect_named
 
 SAMPLES = Path(__file__).parent / "samples"

@@ -17,7 +17,7 @@ from lbank_ws.feed.clock import Moment
 from lbank_ws.feed.reaction import Habits, Reaction
 from lbank_ws.feed.session import Session
 from lbank_ws.feed.states import MOVES, Signal, State
-from lbank_ws.feed.subscriptions import Subscribed
+from lbank_ws.feed.wanted import Subscribed
 from tests.fuzzing import TIMES
 from tests.test_session import GARBAGE, at, denial, read, sample, session_of
 from tests.test_vigil import pushed, replied
@@ -139,6 +139,13 @@ class Line(RuleBasedStateMachine):
             self.lost(reaction.hang_up)
         return reaction
 
+    def hears(self, frame: str) -> Reaction:
+        """Let a frame come; whoever then takes `unchanged_s` for when something is due must not sleep through it."""
+        before_s = self.session.due_s()
+        reaction = self.session.received(frame, self.now())
+        assert self.session.due_s() >= min(before_s, self.session.unchanged_s(self.now_s))
+        return reaction
+
     def believe(self, kind: str, known: Topic, cause: object) -> None:
         """Note what is told of a subscription; it must have been possible."""
         if kind == "live":
@@ -211,7 +218,7 @@ class Line(RuleBasedStateMachine):
             self.now_s = max(self.now_s, due_s)
             for frame in self.tick().send:
                 for answer in self.answers(json.loads(frame), price, replies=replies):
-                    self.follow(self.session.received(answer, self.now()))
+                    self.follow(self.hears(answer))
 
     def answers(self, asked: dict[str, str], price: int, *, replies: bool) -> list[str]:
         """Give what the exchange says to a frame of ours."""
@@ -282,7 +289,7 @@ class Line(RuleBasedStateMachine):
         meant = self.meant(brought) if self.session.state is State.OPEN else None
 
         frame = pushed(brought, self.now_s, price, age_s=age_s)
-        reaction = self.session.received(frame, self.now())
+        reaction = self.hears(frame)
         told = [status.kind for status in reaction.statuses if status.topic == meant]
         was_waiting = meant is not None and self.wanted[meant] is Subscribed.WAITING
         self.follow(reaction)
@@ -297,7 +304,7 @@ class Line(RuleBasedStateMachine):
         if wanted.channel is Channel.TICKER:
             self.brings(wanted, price, 0.1)
         else:
-            self.follow(self.session.received(replied(wanted, self.now_s, price), self.now()))
+            self.follow(self.hears(replied(wanted, self.now_s, price)))
 
     def meant(self, pushed: Topic) -> Topic | None:
         """Give whose data it is: the only depth of a pair takes any count."""
@@ -314,12 +321,12 @@ class Line(RuleBasedStateMachine):
             for wanted in self.wanted:
                 if wanted.pair == pair:
                     self.wanted[wanted] = Subscribed.REFUSED
-        self.follow(self.session.received(denial(pair), self.now()))
+        self.follow(self.hears(denial(pair)))
 
     @rule(frame=st.sampled_from([sample("v2/ping_2019"), sample("v2/pong_2019"), GARBAGE, "[]", "{}"]))
     def anything_else(self, frame: str) -> None:
         """A ping, a pong or garbage comes."""
-        self.follow(self.session.received(frame, self.now()))
+        self.follow(self.hears(frame))
 
     @rule(really=st.integers(0, 9))
     def stop(self, really: int) -> None:

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -140,6 +141,17 @@ def test_who_has_seen_what_is_told_by_the_minute(server, opened):
     assert found == {first: {"a": 1, "b": 2, "a+b": 4}, first + timedelta(minutes=2): {"a": 1, "a+b": 1}}
 
 
+def test_a_bar_counts_once_for_whoever_has_sent_any_version_of_it(server, opened):
+    """Versions differ between two lines, and that says nothing of who has missed a bar."""
+    opened(server.url, "a").send([sent(1, BARS, bar(2, 1)), sent(2, BARS, bar(5, 5))])
+    opened(server.url, "b").send([sent(1, BARS, bar(4, 4))])
+    opened(server.url, "a").send([sent(3, BARS, bar(6, 6)), sent(1, BARS, bar(2, 1))])
+
+    found = seen_in(engine_of(server.url), 3600 * 24, now=AT + timedelta(minutes=5))
+
+    assert list(found.values()) == [{"a+b": 1}]
+
+
 def test_a_server_that_is_killed_and_comes_back_has_what_it_confirmed(server, opened):
     """A batch is confirmed when it is as safe as the engine keeps anything."""
     engine = opened(server.url)
@@ -230,6 +242,18 @@ def test_of_a_bar_the_newest_version_stays_whoever_sends_it(tables, postgres_ser
     a.send([sent(4, BARS, bar(8, 8, closed=True))])
 
     assert tables("SELECT volume, closed, collector FROM lbank.kline") == [(9, True, "b")]
+
+
+def test_a_book_is_the_same_in_its_table_whether_it_was_read_before_or_not(tables, postgres_server, opened):
+    """Its levels go there as text where they came so; a callback that looked at them changes nothing."""
+    one, two = '[["5.10","3"],["5.00","0.0000001"]]', '[["5.20",1],["5.30","1e-3"]]'
+    fresh = replace(book(3), bids=Levels(one, "frame"), asks=Levels(two, "frame"), raw="frame 1")
+    read = replace(book(4), bids=Levels(one, "frame"), asks=Levels(two, "frame"), raw="frame 2")
+    list(read.bids), list(read.asks)
+    opened(postgres_server.url).send([sent(1, BOOKS, fresh), sent(2, BOOKS, read)])
+
+    rows = tables("SELECT DISTINCT bids, asks FROM lbank.depth")
+    assert rows == [([["5.10", "3"], ["5.00", "0.0000001"]], [["5.20", "1"], ["5.30", "0.001"]])]
 
 
 def test_a_book_whose_levels_cannot_be_read_does_not_stop_the_others(tables, postgres_server, opened):
@@ -370,3 +394,19 @@ def test_a_missing_driver_is_named(monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setitem(sys.modules, module, None)
         with pytest.raises(MissingExtra, match=rf"pip install 'lbank-ws\[{extra}\]'"):
             engine_of(url)
+
+
+def test_who_has_seen_what_is_read_out_of_kafka(cluster, opened):
+    """It does not count itself; and all versions of a bar are one."""
+    both = [sent(seq, TRADES, trade(seq)) for seq in range(4)]
+    opened(cluster, "a").send([*both, sent(5, TRADES, trade(5)), sent(6, BARS, bar(2, 1)), sent(7, BARS, bar(5, 5))])
+    opened(cluster, "b").send([*both, sent(7, TRADES, trade(7)), sent(8, BARS, bar(4, 4)), sent(9, TICKS, tick(90))])
+    opened(cluster, "b").send(both)
+
+    found = seen_in(engine_of(cluster), 3600 * 24, now=AT + timedelta(minutes=5))
+
+    whole = Counter[str]()
+    for counts in found.values():
+        whole.update(counts)
+    assert whole == {"a": 1, "b": 2, "a+b": 5}
+    assert seen_in(engine_of(cluster), 60, now=AT + timedelta(days=2)) == {}

@@ -1,4 +1,7 @@
-"""Two collectors, each with troubles of its own, feed Redis and PostgreSQL, which are killed for twenty seconds."""
+"""Two collectors, each with troubles of its own, feed Redis, PostgreSQL and Kafka; the first two are killed meanwhile.
+
+Kafka is librdkafka's mock of a cluster, inside this process; its events are told apart where they are read.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +27,7 @@ from lbank_ws.errors import ConnectionLost
 from lbank_ws.feed.dial import Dialler
 from lbank_ws.sandbox import Sandbox
 from lbank_ws.sinks import engine_of
+from lbank_ws.sinks.kafka_topics import Distinct
 from lbank_ws.sinks.seen import seen_in
 from lbank_ws.sinks.streaming import Streaming
 from tests.servers import PostgresServer, RedisServer, Server
@@ -100,6 +104,44 @@ def servers() -> Iterator[list[Server]]:
             server.end()
 
 
+@pytest.fixture
+def cluster() -> Iterator[str]:
+    """Give the address of a mocked cluster, which lives as long as its producer."""
+    kafka = pytest.importorskip(
+        "confluent_kafka", reason="confluent-kafka is not installed: pip install 'lbank-ws[kafka]'"
+    )
+    host = kafka.Producer({"test.mock.num.brokers": 2, "bootstrap.servers": "unused"})
+    brokers = host.list_topics(timeout=10).brokers.values()
+    yield "kafka://" + ",".join(f"{broker.host}:{broker.port}" for broker in brokers)
+    host.flush(1)
+
+
+def in_kafka(url: str) -> tuple[Counter[Any], int]:
+    """Give the trades that a reader of Kafka finds, and how many messages there are."""
+    kafka = importlib.import_module("confluent_kafka")
+    consumer = kafka.Consumer({"bootstrap.servers": url.removeprefix("kafka://"), "group.id": "test"})
+    known = consumer.list_topics("lbank.trade", timeout=10).topics["lbank.trade"].partitions
+    places = [kafka.TopicPartition("lbank.trade", number, kafka.OFFSET_BEGINNING) for number in known]
+    left = sum(consumer.get_watermark_offsets(place, timeout=10)[1] for place in places)
+    consumer.assign(places)
+    distinct, found, count = Distinct(), Counter[Any](), 0
+    over_s = time.monotonic() + 30
+    while count < left and time.monotonic() < over_s:
+        message = consumer.poll(1.0)
+        if message is None or message.error():
+            continue
+        count += 1
+        if not distinct.is_new(message.topic(), message.key()):
+            continue
+        said = dict(message.headers())
+        topic = Topic(Channel.TRADE, said["pair"].decode())
+        event: Any = reader(Head("", topic, "v2", "", 0))(message.value().decode()).event
+        found[topic.pair, round(event.traded_at.timestamp() * 1000), event.price, event.amount] += 1
+    consumer.close()
+    assert count == left, "the mock gives back everything"
+    return found, count
+
+
 def in_redis(url: str) -> Counter[Any]:
     database = importlib.import_module("redis").Redis.from_url(url, decode_responses=True)
     found: Counter[Any] = Counter()
@@ -120,11 +162,11 @@ def in_postgres(url: str) -> Counter[Any]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(150)
-def test_two_collectors_are_one_truth_and_a_killed_engine_costs_nothing(tmp_path, servers):
+def test_two_collectors_are_one_truth_and_a_killed_engine_costs_nothing(tmp_path, servers, cluster):
     """Each line drops at random; wherever one of them was up, the engines have every trade once."""
     dice = random.Random(10)
     with Sandbox(pairs=PAIRS, speed=20) as box:
-        both = [One(name, box, tmp_path, [server.url for server in servers]) for name in ("a", "b")]
+        both = [One(name, box, tmp_path, [*(server.url for server in servers), cluster]) for name in ("a", "b")]
         try:
             for one in both:
                 wait_until(lambda one=one: len(one.came) == len(PAIRS), 15, "the first trades")
@@ -163,11 +205,13 @@ def test_two_collectors_are_one_truth_and_a_killed_engine_costs_nothing(tmp_path
             for each in box.truth.trades()
         ]
 
-    assert [sink.left for one in both for sink in one.sinks] == [0, 0, 0, 0]
+    assert [sink.left for one in both for sink in one.sinks] == [0] * 6
     ((dark_from, dark_to),) = dark
     due = Counter(truth[first : dark_from - 1] + truth[dark_to:last])
     assert due.total() > TRADES * 0.8
-    for found in (in_redis(servers[0].url), in_postgres(servers[1].url)):
+    kafka, messages = in_kafka(cluster)
+    assert messages > kafka.total(), "both have sent what both have seen"
+    for found in (in_redis(servers[0].url), in_postgres(servers[1].url), kafka):
         assert found - Counter(truth) == Counter(), "trades that nobody made, or twice"
         assert due - found == Counter(), "trades are missing"
     for server in servers:

@@ -6,7 +6,8 @@ import pytest
 
 from lbank_ws.channels import Channel, Topic, topic
 from lbank_ws.errors import UsageError
-from lbank_ws.feed.subscriptions import MOVES, Happened, Subscribed, Subscriptions, Wanted
+from lbank_ws.feed.subscriptions import Subscriptions
+from lbank_ws.feed.wanted import MOVES, Happened, Subscribed, Wanted
 from lbank_ws.wire import dialect_named
 
 BTC_TICKER = topic("ticker", "btc_usdt")

@@ -19,7 +19,7 @@ from lbank_ws.feed.freshness import ANSWER_S, RECHECK_S
 from lbank_ws.feed.offset import DOUBT_S
 from lbank_ws.feed.reaction import Habits, Reaction
 from lbank_ws.feed.session import Session
-from lbank_ws.feed.subscriptions import Subscribed
+from lbank_ws.feed.wanted import Subscribed
 from lbank_ws.wire import dialect_named
 from tests.test_session import (
     APART_S,

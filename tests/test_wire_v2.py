@@ -681,6 +681,34 @@ def test_levels_are_a_sequence(read_before: bool):
 
 
 @pytest.mark.parametrize(
+    ("text", "is_plain"),
+    [
+        ('[["3","1"],["2.50","0.0000001"]]', True),
+        ('[["3","0"]]', True),
+        ("[[3,1]]", False),
+        ('[["3","1"],[2,"1"]]', False),
+        ('[["-3","1"]]', False),
+        ('[["3","1e-7"]]', False),
+        ('[["3","1","x"]]', False),
+        ('[["3"]]', False),
+        ('[["3", "1"]]', False),
+        ('[["3.","1"]]', False),
+        ('[["٣","1"]]', False),
+        (f'[["{"9" * 41}","1"]]', False),
+        ("[]", False),
+    ],
+)
+def test_a_side_that_is_plain_needs_no_reading(text, is_plain):
+    """A database of books takes its text as it is; whatever looks in any way different is read first."""
+    levels = Levels(text, "frame")
+
+    assert levels.plain_text == (text if is_plain else None)
+    if is_plain:
+        said = [tuple(map(Decimal, pair)) for pair in json.loads(levels.plain_text)]
+        assert said == [(level.price, level.amount) for level in levels]
+
+
+@pytest.mark.parametrize(
     ("other", "is_equal"),
     [(LEVELS, True), (list(LEVELS), True), (side_of_a_book(), True), (LEVELS[:2], False), ((), False), ("321", False)],
 )

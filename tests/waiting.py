@@ -31,7 +31,15 @@ def our_threads() -> list[str]:
         thread.name
         for thread in threading.enumerate()
         if thread.name.startswith(
-            ("lbank-ws-socket", "lbank-ws-dispatch", "lbank-ws-caretaker", "lbank-ws-fetch", "lbank-ws-sink")
+            (
+                "lbank-ws-socket",
+                "lbank-ws-dispatch",
+                "lbank-ws-caretaker",
+                "lbank-ws-fetch",
+                "lbank-ws-sink",
+                "lbank-ws-lease",
+                "lbank-ws-page",
+            )
         )
     ]
 

@@ -20,6 +20,7 @@ _EPILOG = """examples:
   lbank-ws watch btc_usdt --sandbox --for 10s    live prices from the practice exchange, without a network
   lbank-ws watch btc_usdt eth_usdt               live prices until Ctrl-C
   lbank-ws book btc_usdt                         its order book
+  lbank-ws serve btc_usdt                        prices, book and health in a browser
   lbank-ws collect btc_usdt eth_usdt --for 59m   data whose coverage is known, into ./lbank-data
   lbank-ws report lbank-data -o report.html      a page that shows it
   lbank-ws ship lbank-data --to redis://host     send what is there to Redis, PostgreSQL or Kafka

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from lbank_ws.channels import Topic
     from lbank_ws.client import LBankClient
 
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)?")
@@ -88,12 +89,20 @@ def subscribe_all(client: LBankClient, pairs: Iterable[str], channels: str, leve
     Raises:
         UsageError: A pair, a channel or an interval is not understood.
     """
+    for known in topics_of(pairs, channels, levels):
+        client.subscribe(str(known.channel), known.pair, levels=known.levels, interval=known.interval)
+
+
+def topics_of(pairs: Iterable[str], channels: str, levels: int | None) -> list[Topic]:
+    """Give what the arguments of `add_channels` name, in the order of asking; raises as `subscribe_all`."""
+    from lbank_ws.channels import topic
+
+    found = []
     for pair in pairs:
         for channel in channels.split(","):
             name, _, interval = channel.strip().partition(":")
-            client.subscribe(
-                name, pair, levels=levels if name == "depth" else None, interval=interval if interval else None
-            )
+            found.append(topic(name, pair, levels=levels if name == "depth" else None, interval=interval or None))
+    return found
 
 
 def add_source(command: argparse.ArgumentParser) -> None:

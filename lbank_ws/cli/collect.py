@@ -19,12 +19,13 @@ from lbank_ws.cli.exits import Exit, Signals, told
 from lbank_ws.cli.metrics import Textfile, serve
 from lbank_ws.cli.ping import Ping
 from lbank_ws.cli.progress import progress_of, summary
-from lbank_ws.cli.sinks import add_sinks, shard, shared, sinks_of
+from lbank_ws.cli.sinks import add_shares, add_sinks, lease, shared, sinks_of
 from lbank_ws.errors import LBankError, StoreBusy, UsageError
 
 if TYPE_CHECKING:
     from lbank_ws.collect.collector import Collected
     from lbank_ws.collect.store import Store
+    from lbank_ws.leases.tenancy import Tenancy
 
 log = logging.getLogger("lbank_ws")
 
@@ -33,6 +34,7 @@ _EPILOG = """examples:
   lbank-ws collect all --channels trade,kline:1min      every pair that is listed
   lbank-ws collect btc_usdt --to sqlite:///btc.db       into a database
   lbank-ws collect all --also redis://host --shard 2/5  the second of five machines, and to Redis as well
+  lbank-ws collect all --lease redis://host             one of any number of machines, which share the pairs out
 
 SIGTERM keeps everything and ends with 0, Ctrl-C with 130; a second Ctrl-C leaves at once. SIGHUP begins new files.
 
@@ -59,12 +61,7 @@ def add_command(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> a
         "--to", default="lbank-data", metavar="STORE", help="a folder, or sqlite:///FILE (default: ./lbank-data)"
     )
     add_sinks(command)
-    command.add_argument(
-        "--shard",
-        type=shard,
-        metavar="N/OF",
-        help="take the N-th of so many shares of the pairs, 1/5 to 5/5; the same share on every machine",
-    )
+    add_shares(command)
     command.add_argument(
         "--resume",
         action=argparse.BooleanOptionalAction,
@@ -175,7 +172,10 @@ def _collect(
         policies={"ticker": "keep", "depth": "keep"},
         **{**addresses, "rest_url": rest_url},
     )
-    subscribe_all(client, _pairs(args, rest_url), args.channels, args.levels)
+    pairs = _pairs(args, rest_url)
+    leased = lease(args, pairs)
+    if leased is None:
+        subscribe_all(client, pairs, args.channels, args.levels)
     collector = Collector(
         client,
         _store(args),
@@ -183,6 +183,7 @@ def _collect(
         count=args.count,
         idle_exit_s=args.idle_exit,
         lock_wait_s=args.lock_wait,
+        lease=leased,
     )
     textfile = Textfile(args.metrics_textfile, collector, client)
     progress = progress_of(collector, client, stack, is_quiet=args.quiet > 0)
@@ -214,7 +215,7 @@ def _collect(
     done = collector.run(for_s, until=turn, on_open=opened)
     textfile.write(now=True)
     progress.end()
-    code = _code(done, signals)
+    code = _code(done, signals, leased)
     text = summary(done)
     log.info("%s", text.replace("\n", "; "))
     if sys.stderr.isatty() and not args.quiet:
@@ -236,10 +237,13 @@ def _allow_many_files() -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def _code(done: Collected, signals: Signals) -> Exit:
+def _code(done: Collected, signals: Signals, leased: Tenancy | None) -> Exit:
     if signals.exit is not None:
         return signals.exit
-    return Exit.DONE if any(row["live_at"] for row in done.manifest["topics"]) else Exit.NO_DATA
+    topics = done.manifest["topics"]
+    if not topics and leased is not None and leased.workers and leased.failure is None:
+        return Exit.DONE  # the others had every pair
+    return Exit.DONE if any(row["live_at"] for row in topics) else Exit.NO_DATA
 
 
 def _waited(jitter_s: float | None, signals: Signals) -> bool:

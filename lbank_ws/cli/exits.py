@@ -11,6 +11,7 @@ from types import FrameType, TracebackType
 from lbank_ws.errors import (
     GaveUp,
     LBankError,
+    LeaseFailed,
     LoginRefused,
     RecordingBusy,
     RecordingFailed,
@@ -71,7 +72,8 @@ def code_of(error: LBankError) -> Exit:
         return Exit.NOT_KNOWN
     if isinstance(error, CredentialsRefused | LoginRefused):
         return Exit.NO_PERMISSION
-    return Exit.NO_DATA if isinstance(error, GaveUp | Refused | RestFailed | SinkFailed | Stale) else Exit.USAGE
+    is_silent = isinstance(error, GaveUp | LeaseFailed | Refused | RestFailed | SinkFailed | Stale)
+    return Exit.NO_DATA if is_silent else Exit.USAGE
 
 
 def told(*codes: Exit) -> str:

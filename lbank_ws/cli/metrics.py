@@ -87,6 +87,7 @@ def metrics(collector: Collector, client: LBankClient) -> list[Metric]:
             [({}, sum(line.losses for line in client.lines()))],
         ),
         *_of_sinks(collector),
+        *_of_lease(collector),
         Metric("lbank_ws_updated_seconds", "gauge", "When this was written, in Unix time.", [({}, time.time())]),
     ]
 
@@ -117,6 +118,21 @@ def _of_sinks(collector: Collector) -> list[Metric]:
         ),
         Metric("lbank_ws_sink_left", "gauge", "Events that it has not yet.", each(lambda sink: sink.left)),
         Metric("lbank_ws_sink_up", "gauge", "1 while it takes events.", each(lambda sink: float(sink.failure is None))),
+    ]
+
+
+def _of_lease(collector: Collector) -> list[Metric]:
+    """Give what there is to tell of `--lease`; nothing without it."""
+    from lbank_ws.leases.tenancy import Tenancy
+
+    lease = collector.lease
+    if not isinstance(lease, Tenancy):
+        return []
+    of = {"lease": lease.name}
+    return [
+        Metric("lbank_ws_lease_pairs", "gauge", "Pairs that are this worker's.", [(of, lease.held)]),
+        Metric("lbank_ws_lease_workers", "gauge", "Workers that share the pairs.", [(of, lease.workers)]),
+        Metric("lbank_ws_lease_up", "gauge", "1 while the engine answers.", [(of, float(lease.failure is None))]),
     ]
 
 

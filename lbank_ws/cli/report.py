@@ -6,8 +6,10 @@ import argparse
 import contextlib
 import os
 import sys
+import time
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from lbank_ws.cli.bar import Ended, bar_of
 from lbank_ws.cli.exits import Exit, Signals, told
@@ -20,13 +22,18 @@ def add_command(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> a
         help="make a page that shows what was collected",
         description="Read a store and write one HTML page: prices, books, rates and ages over time, holes, runs and "
         "a table. It needs no network, and no other file.",
-        epilog="example: lbank-ws report lbank-data -o report.html\n\n"
-        + told(Exit.DONE, Exit.USAGE, Exit.BAD_DATA, Exit.CANNOT_WRITE, Exit.INTERRUPTED),
+        epilog="example: lbank-ws report lbank-data -o report.html --seen redis://host\n\n"
+        + told(Exit.DONE, Exit.USAGE, Exit.BAD_DATA, Exit.NO_DATA, Exit.CANNOT_WRITE, Exit.INTERRUPTED),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     command.add_argument("store", metavar="STORE", help="the folder that `lbank-ws collect` has filled")
     command.add_argument("-o", "--out", default="report.html", metavar="FILE", help="(default: report.html)")
     command.add_argument("--pairs", metavar="LIST", help="of these alone: btc_usdt,eth_usdt (default: all)")
+    command.add_argument(
+        "--seen",
+        metavar="URL",
+        help="show as well what each of several collectors has seen, as redis://, postgresql:// or kafka:// knows",
+    )
     return command
 
 
@@ -51,7 +58,10 @@ def run(args: argparse.Namespace) -> int:
             bar.show(min(read, total), total)
 
         try:
-            text = page(digest(loaded, on_bytes=tell))
+            said = digest(loaded, on_bytes=tell)
+            if args.seen is not None:
+                said["seen"] = _seen(args.seen, said["begin_s"], said["end_s"])
+            text = page(said)
             _write(Path(args.out), text)
         except Ended:
             return signals.exit or Exit.INTERRUPTED
@@ -61,6 +71,20 @@ def run(args: argparse.Namespace) -> int:
     if not args.quiet:
         print(f"{args.out}: {len(text.encode()) / 1024:.0f} KiB")
     return Exit.DONE
+
+
+def _seen(url: str, begin_s: int, end_s: int) -> dict[str, Any]:
+    """Give what an engine knows of the time of a report.
+
+    Raises:
+        SinkFailed: It does not answer.
+        UsageError: It is no URL of one.
+    """
+    from lbank_ws.sinks import engine_of
+    from lbank_ws.sinks.seen import for_report, seen_in
+
+    engine = engine_of(url)
+    return for_report(seen_in(engine, max(60.0, time.time() - begin_s + 60)), engine.name, begin_s, end_s)
 
 
 def _write(out: Path, text: str) -> None:

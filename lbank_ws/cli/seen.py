@@ -14,11 +14,12 @@ def add_command(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> a
         "seen",
         help="tell what each of several collectors has seen",
         description="Tell for each minute how many events came from one collector alone, and how many from several, "
-        "as Redis or PostgreSQL knows. Times are those of the exchange, in UTC; bars are left out.",
+        "as the engine knows; of Kafka everything since then is read. Times are those of the exchange, in UTC; a bar "
+        "counts in the minute in which it begins.",
         epilog="example: lbank-ws seen redis://host --since 1h\n\n" + told(Exit.DONE, Exit.USAGE, Exit.NO_DATA),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    command.add_argument("url", metavar="URL", help="redis:// or postgresql://")
+    command.add_argument("url", metavar="URL", help="redis://, postgresql:// or kafka://")
     command.add_argument(
         "--since", type=duration_s, default=3600.0, metavar="TIME", help="how far to look back (default: 1h)"
     )
@@ -28,10 +29,10 @@ def add_command(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> a
 def run(args: argparse.Namespace) -> int:
     """Carry out the command."""
     from lbank_ws.sinks import engine_of
-    from lbank_ws.sinks.seen import seen_in
+    from lbank_ws.sinks.seen import names_of, seen_in
 
     minutes = seen_in(engine_of(args.url), args.since)
-    names = sorted({name for counts in minutes.values() for name in counts}, key=lambda name: ("+" in name, name))
+    names = names_of(minutes)
     width = max([6, *map(len, names)])
     print("minute           ", *(name.rjust(width) for name in names))
     for at, counts in sorted(minutes.items()):

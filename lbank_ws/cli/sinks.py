@@ -7,7 +7,10 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from lbank_ws.cli.arguments import topics_of
+
 if TYPE_CHECKING:
+    from lbank_ws.leases.tenancy import Tenancy
     from lbank_ws.sinks.streaming import Streaming
 
 _SHARD = re.compile(r"([0-9]{1,4})/([0-9]{1,4})")
@@ -23,6 +26,39 @@ def add_sinks(command: argparse.ArgumentParser) -> None:
         help="send everything to redis://, postgresql:// or kafka:// as well; may be given several times",
     )
     add_name(command)
+
+
+def add_shares(command: argparse.ArgumentParser) -> None:
+    """Add the arguments that say which of the pairs are ours."""
+    shares = command.add_mutually_exclusive_group()
+    shares.add_argument(
+        "--shard",
+        type=shard,
+        metavar="N/OF",
+        help="take the N-th of so many shares of the pairs, 1/5 to 5/5; the same share on every machine",
+    )
+    shares.add_argument(
+        "--lease",
+        metavar="URL",
+        help="share the pairs out with whoever else is told the same, through locks in redis:// or postgresql://; "
+        "those of a worker that dies go to the others within 30 s",
+    )
+
+
+def lease(args: argparse.Namespace, pairs: list[str]) -> Tenancy | None:
+    """Give the lease that `--lease` names, or None.
+
+    Raises:
+        UsageError: It is no URL of one, or what is to be collected is not understood.
+        MissingExtra: A driver is not installed.
+    """
+    if args.lease is None:
+        return None
+    from lbank_ws.leases import group_of, lease_of
+
+    topics = topics_of(pairs, args.channels, args.levels)
+    group = group_of(args.pairs, args.channels, args.levels)
+    return lease_of(args.lease, topics, group=group, name=args.name)
 
 
 def add_name(command: argparse.ArgumentParser) -> None:

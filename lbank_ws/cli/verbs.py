@@ -14,6 +14,7 @@ NAMES = (
     "book",
     "trades",
     "candles",
+    "serve",
     "demo",
     "collect",
     "verify",

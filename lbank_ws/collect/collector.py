@@ -26,6 +26,7 @@ from lbank_ws.client import Ended, LBankClient
 from lbank_ws.collect.manifest import RunFacts
 from lbank_ws.collect.naming import run_name
 from lbank_ws.collect.store import Store
+from lbank_ws.collect.tenure import Lease, Tenure, parameters_of
 from lbank_ws.errors import GaveUp, StoreFailed, SubscriptionRefused, UsageError
 from lbank_ws.events import Event, Gap, Status
 from lbank_ws.version import VERSION
@@ -71,10 +72,13 @@ class Collector:
         count: End after so many events; None for no such end.
         idle_exit_s: End when nothing came for so long, in seconds; None for no such end.
         lock_wait_s: How long to wait for another run's end before giving up, in seconds.
+        lease: Who says which pairs are ours now, where several workers share them; then the client is subscribed to
+            nothing of the market, and all that comes and goes is the lease's. See `lbank_ws.leases.lease_of`.
 
     Attributes:
         store: Where everything is kept.
         gaps: How many holes were told of so far, by subscription.
+        lease: Who says which pairs are ours, or None.
     """
 
     def __init__(
@@ -86,6 +90,7 @@ class Collector:
         count: int | None = None,
         idle_exit_s: float | None = None,
         lock_wait_s: float = 0.0,
+        lease: Lease | None = None,
     ) -> None:
         for name, length_s in {"flush_s": flush_s, "idle_exit_s": idle_exit_s}.items():
             if length_s is not None and not length_s > 0:
@@ -97,6 +102,8 @@ class Collector:
         self._count = count
         self._idle_exit_s = idle_exit_s
         self._lock_wait_s = lock_wait_s
+        self.lease = lease
+        self._tenure: Tenure | None = None
         self._came = 0
         self._seen = 0  # of those that came, at the last look
         self._came_at_s = 0.0
@@ -130,6 +137,10 @@ class Collector:
             UsageError: The client is subscribed to nothing, or it has run.
         """
         topics = [each.topic for each in self._client.subscriptions() if not each.topic.channel.is_private]
+        if self.lease is not None:
+            if topics:
+                raise UsageError("with a lease the client is subscribed to nothing; the lease says what is collected")
+            topics = list(self.lease.topics)
         if not topics:
             raise UsageError(
                 "the client is subscribed to nothing of the market; call client.subscribe('trade', 'btc_usdt') first"
@@ -137,13 +148,15 @@ class Collector:
         self._until = until
         self._until_s = None if for_s is None else time.monotonic() + for_s
         self.store.lock(wait_s=self._lock_wait_s, until=self._has_to_end)
-        facts = self._facts = self._new_facts(topics)  # behind the lock: what came before is another run's
+        facts = self._facts = self._new_facts(
+            topics if self.lease is None else []
+        )  # behind the lock: what came before is another run's
         self.store.open(facts, topics)
         failure: BaseException | None = None
         try:
             if on_open is not None:
                 on_open()
-            self._listen(topics)
+            self._listen(facts, topics)
             self._came_at_s = time.monotonic()
             ended = self._client.run(until=self._turn)
             facts.end = self._end or ("stopped" if ended is Ended.STOPPED else str(ended))
@@ -153,6 +166,11 @@ class Collector:
             raise
         finally:
             facts.ended_at = datetime.now(timezone.utc)
+            try:
+                if self._tenure is not None:
+                    self._tenure.end(self.store.flush)
+            except StoreFailed:  # closing it says so, too
+                pass
             try:
                 said = self.store.close()
             except StoreFailed:
@@ -190,34 +208,45 @@ class Collector:
             live_at=dict.fromkeys(topics),
         )
 
-    def _listen(self, topics: list[Topic]) -> None:
-        self._client.resume_from(self.store)
+    def _listen(self, facts: RunFacts, topics: list[Topic]) -> None:
         self._client.on_gap(self._gap)
         self._client.on_status(self._status)
+        if self.lease is not None:
+            self._tenure = Tenure(self._client, self.lease, self.store, facts, self._listen_to)
+            self.lease.start()
+            return
+        self._client.resume_from(self.store)
+        for topic in topics:
+            self._listen_to(topic)
+
+    def _listen_to(self, topic: Topic) -> None:
         decorators: dict[Channel, Callable[..., Any]] = {
             Channel.TICKER: self._client.on_ticker,
             Channel.DEPTH: self._client.on_depth,
             Channel.TRADE: self._client.on_trade,
             Channel.KLINE: self._client.on_kline,
         }
-        for topic in topics:
-            named = {"levels": topic.levels, "interval": topic.interval}
-            options = {name: given for name, given in named.items() if given is not None}
-            decorators[topic.channel](topic.pair, **options)(self._putter(topic))
+        decorators[topic.channel](topic.pair, **parameters_of(topic))(self._putter(topic))
 
     def _putter(self, topic: Topic) -> Callable[[Event], None]:
         """Give the callback of a subscription."""
 
+        tenure = self._tenure
+
         def put(event: Event) -> None:
+            if tenure is not None and not tenure.takes(topic):
+                return
             self.store.put(topic, event)
             self._came += 1
+            if tenure is not None:
+                tenure.came(topic, event)
 
         put.__qualname__ = f"collector of {topic}"
         return put
 
     def _gap(self, gap: Gap) -> None:
         self.gaps[gap.topic] += gap.ended_at is None or gap.cause is GapCause.SLOW_CALLBACK
-        self.store.put_gap(gap)
+        self.store.put_gap(gap if self._tenure is None else self._tenure.gap(gap))
 
     def _status(self, status: Status) -> None:
         facts = self._facts
@@ -225,8 +254,11 @@ class Collector:
             return
         if status.kind == "opened":
             facts.host = status.host
-        elif status.kind == "live" and status.topic is not None and facts.live_at.get(status.topic) is None:
-            facts.live_at[status.topic] = status.at
+        elif status.kind == "live" and status.topic is not None:
+            if facts.live_at.get(status.topic) is None:
+                facts.live_at[status.topic] = status.at
+            if self._tenure is not None:
+                self._tenure.live(status.topic, status.at)
 
     def _turn(self) -> bool:
         """Do what is due, twenty times a second on the thread of `run`; tell whether the run ends."""
@@ -235,13 +267,18 @@ class Collector:
         if self._end:
             self.store.ending()
             return True
+        if self._tenure is not None:
+            self._tenure.turn(now_s)
         if self._is_rotating:
             self._is_rotating = False
             self.store.rotate()
         if now_s >= self._flush_at_s:
             # The next look but one would come too late: it is taken a look early.
             self._flush_at_s = now_s + self._flush_s - _LOOK_S
-            self.store.flush()
+            if self._tenure is None:
+                self.store.flush()
+            else:
+                self._tenure.flushed(self.store.flush)
         return False
 
     def _has_to_end(self) -> bool:

@@ -185,7 +185,7 @@ def _row(of: Topic, one: _Sum, gaps: Sequence[Gap], manifests: Sequence[Mapping[
     for said in manifests:
         for row in said["topics"]:
             if said["ended_at"] is not None and _is_of(row, of):
-                window_s += _seconds(said["ended_at"]) - _seconds(said["started_at"])
+                window_s += manifest.held_s(row, said)
                 missing_s += row["missing_s"]
     return {
         "topic": str(of),

@@ -171,6 +171,12 @@ class FileStore(Store):
             check_room(self._root, self._min_free_bytes)
             self._close_old(time.monotonic(), time.time_ns())
 
+    def note(self) -> None:
+        """Write the manifest as it stands, without segments; see `Store.note`."""
+        if self._facts is not None:
+            with self._failures():
+                manifest.write(self._root, manifest.manifest(self._facts, [], []))
+
     def rotate(self) -> None:
         """Close every segment; the next event of each subscription begins a new one."""
         with self._failures():

@@ -13,7 +13,7 @@ import contextlib
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -21,15 +21,31 @@ from typing import Any
 from lbank_ws.causes import GapCause
 from lbank_ws.channels import Topic
 from lbank_ws.collect import ledger
-from lbank_ws.collect.coverage import coverage
+from lbank_ws.collect.coverage import Coverage, coverage
 from lbank_ws.collect.naming import MANIFEST, RUNS, is_run
 from lbank_ws.collect.segments import FOLDER_MODE, MODE, sync_folder
 from lbank_ws.collect.summary import Summary
 from lbank_ws.errors import StoreDamaged
+from lbank_ws.events import Gap
 
 FORMAT = 1
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+@dataclass
+class Span:
+    """A time in which a run was to collect a subscription; one that shares its pairs with others has several.
+
+    Attributes:
+        since: When it began, in UTC.
+        until: When it was given up; None while it lasts, or when it lasted until the end of the run.
+        live_at: When the subscription was live in it for the first time; None when it was not.
+    """
+
+    since: datetime
+    until: datetime | None = None
+    live_at: datetime | None = None
 
 
 @dataclass
@@ -46,6 +62,7 @@ class RunFacts:
         versions: Of what it ran on, by name.
         live_at: When each subscription was live for the first time; None for one that never was.
         duplicates: How many events came that the store had already.
+        spans: When it was to collect a subscription, of a run that shares its pairs; what is not here: all along.
     """
 
     run: str
@@ -57,6 +74,7 @@ class RunFacts:
     versions: Mapping[str, str] = field(default_factory=dict)
     live_at: dict[Topic, datetime | None] = field(default_factory=dict)
     duplicates: int = 0
+    spans: dict[Topic, list[Span]] = field(default_factory=dict)
 
 
 def manifest(facts: RunFacts, segments: Iterable[Summary], gap_rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -74,7 +92,8 @@ def manifest(facts: RunFacts, segments: Iterable[Summary], gap_rows: Sequence[Ma
     for of, live_at in sorted(facts.live_at.items(), key=lambda item: _order(item[0])):
         own = [summary for summary in known if summary.topic == of and summary.events]
         holes = [gap for gap in gaps if gap.topic == of]
-        covered = coverage(facts.started_at, until, live_at, holes)
+        spans = facts.spans.get(of)
+        covered = coverage(facts.started_at, until, live_at, holes) if spans is None else _covered(spans, until, holes)
         topics.append(
             {
                 "channel": str(of.channel),
@@ -90,6 +109,7 @@ def manifest(facts: RunFacts, segments: Iterable[Summary], gap_rows: Sequence[Ma
                 "gaps": len(holes),
                 "missing_s": round(covered.missing_s, 6),
                 "coverage_pct": covered.percent,
+                **({} if spans is None else {"spans": [_span_row(span) for span in spans]}),
             }
         )
     return {
@@ -134,6 +154,11 @@ def facts_of(said: Mapping[str, Any]) -> RunFacts:
                 for row in said["topics"]
             },
             duplicates=int(said["duplicates"]),
+            spans={
+                ledger.topic_of(row): [Span(*map(_moment_or_none, span)) for span in row["spans"]]  # type: ignore[arg-type]  # since is never None
+                for row in said["topics"]
+                if "spans" in row
+            },
         )
     except (KeyError, TypeError, ValueError, AttributeError) as bad:
         raise StoreDamaged(MANIFEST, f"it cannot be read ({bad!r})") from None
@@ -147,6 +172,13 @@ def killed(facts: RunFacts, segments: Sequence[Summary]) -> RunFacts:
         firsts = [_at(summary.first_ns) for summary in segments if summary.topic == of and summary.events]
         if known_at is None and firsts:
             live_at[of] = max(facts.started_at, min(firsts))
+    spans = {of: [replace(span) for span in known] for of, known in facts.spans.items()}
+    for of, known in spans.items():
+        last = known[-1]
+        if last.until is None and last.live_at is None:
+            own = [summary for summary in segments if summary.topic == of and summary.events]
+            firsts = [max(last.since, _at(one.first_ns)) for one in own if _at(one.last_ns) >= last.since]
+            last.live_at = min(firsts, default=None)
     return RunFacts(
         facts.run,
         facts.started_at,
@@ -157,6 +189,7 @@ def killed(facts: RunFacts, segments: Sequence[Summary]) -> RunFacts:
         facts.versions,
         live_at,
         facts.duplicates,
+        spans,
     )
 
 
@@ -207,12 +240,39 @@ def runs(root: str | os.PathLike[str]) -> list[str]:
     return sorted(path.name for path in folder.glob("*") if is_run(path.name)) if folder.is_dir() else []
 
 
+def held_s(row: Mapping[str, Any], said: Mapping[str, Any]) -> float:
+    """Give for how long a run that is over was to collect a subscription, from its row in the manifest, in seconds."""
+    begin, end = said["started_at"], said["ended_at"]
+    times = [(begin, end)] if "spans" not in row else [(since, until or end) for since, until, _ in row["spans"]]
+    return sum(max(0.0, (_moment(until) - _moment(since)).total_seconds()) for since, until in times)
+
+
+def _covered(spans: Sequence[Span], ended_at: datetime, gaps: Sequence[Gap]) -> Coverage:
+    """Tell how much of several times is covered; a hole counts where it lies."""
+    window_s = missing_s = 0.0
+    for span in spans:
+        until = max(span.since, span.until or ended_at)
+        # One that was closed before is of an earlier span, also when its time reaches into this one.
+        own = [gap for gap in gaps if gap.ended_at is None or gap.ended_at > span.since]
+        part = coverage(span.since, until, span.live_at, own)
+        window_s, missing_s = window_s + part.window_s, missing_s + part.missing_s
+    return Coverage(window_s, missing_s)
+
+
+def _span_row(span: Span) -> list[str | None]:
+    return [None if at is None else at.isoformat() for at in (span.since, span.until, span.live_at)]
+
+
 def _order(of: Topic) -> tuple[str, str, int, str]:
     return str(of.channel), of.pair, of.levels or 0, of.interval or ""
 
 
 def _at(ns: int) -> datetime:
     return _EPOCH + timedelta(microseconds=ns // 1000)
+
+
+def _moment_or_none(text: str | None) -> datetime | None:
+    return None if text is None else _moment(text)
 
 
 def _moment(text: str) -> datetime:

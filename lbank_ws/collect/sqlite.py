@@ -104,6 +104,12 @@ class SqliteStore(Store):
             self._flush()
             check_room(self._path.parent, self._min_free_bytes)
 
+    def note(self) -> None:
+        """Commit the manifest as it stands; see `Store.note`."""
+        if self._facts is not None:
+            with self._refusals():
+                self._keep_manifest(self._facts, [])
+
     def rotate(self) -> None:
         """Move what the write-ahead log holds into the database; there are no files to begin anew."""
         with self._refusals():

@@ -180,6 +180,10 @@ class Store(ABC):
         """
 
     @abstractmethod
+    def note(self) -> None:
+        """Keep what the facts of the run say by now, so that a kill does not cost it; raises as `flush`."""
+
+    @abstractmethod
     def rotate(self) -> None:
         """Close what is open, and go on with new files; as `flush` otherwise."""
 
@@ -190,6 +194,11 @@ class Store(ABC):
         Raises:
             StoreFailed: The disk took no more; everything that was kept before stays.
         """
+
+    @property
+    def resumes(self) -> bool:
+        """Whether a run goes on where the one before it ended."""
+        return self._resumes
 
     # What is asked by the client, for resuming; see `feed.resume.Resume`.
 

@@ -39,7 +39,9 @@ def fill_for(
     if topic.channel.is_private:
         if not has_account:
             return None
-        return OrderFill(topic, pairs or {}) if topic.channel is Channel.ORDER else BalanceFill(topic)
+        if topic.channel is Channel.BALANCE:
+            return BalanceFill(topic)
+        return OrderFill(topic, {} if pairs is None else pairs)  # an empty one, too: it will be added to
     can: dict[By, bool] = {"request": has_requests, "rest": has_rest}
     if topic.channel is Channel.TRADE:
         # A request was seen to be answered without trades, so it is not worth waiting for where it is the only way.

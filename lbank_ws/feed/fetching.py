@@ -12,7 +12,7 @@ import logging
 import math
 import threading
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from lbank_ws.causes import GapCause
 from lbank_ws.channels import Topic
@@ -80,7 +80,6 @@ class Fetching:
 
     def take(self, line: int, reaction: Reaction) -> None:
         """Take what a line brought, and hand it on, what waits for a fetch excepted."""
-        now = self._clock.now()
         lost = [status for status in reaction.statuses if status.kind == "lost"]
         topics = self._topics_of(line) if lost else ()
         changed = [status for status in reaction.statuses if _is_about_account(status)]
@@ -92,6 +91,7 @@ class Fetching:
             if is_plain and self._passes(reaction):
                 self._deliver(reaction)
                 return
+            now = self._clock.now()
             ready = Reaction(statuses=reaction.statuses, faults=reaction.faults)
             for status in lost:
                 self._line_lost(status, topics, now, ready)
@@ -119,6 +119,17 @@ class Fetching:
             self._ledger.left(topic)
             self._fills.pop(topic, None)
             self._marks.pop(topic, None)
+
+    def resumed(self, marks: Mapping[Topic, Mark | None]) -> None:
+        """Begin these anew, those with a mark with the hole since then; before they are subscribed."""
+        with self._lock:
+            for topic, mark in marks.items():
+                # A line may have brought one more push behind `left`.
+                self._ledger.left(topic)
+                self._fills.pop(topic, None)
+                self._marks.pop(topic, None)
+                if mark is not None:
+                    self._marks[topic] = mark
 
     # Life.
 

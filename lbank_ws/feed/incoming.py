@@ -26,6 +26,7 @@ class Incoming:
 
     Attributes:
         ignored: How many frames were well-formed and meant nothing, or were for nobody.
+        is_plain: Whether what was read last holds nothing but pushes that were handed on as they are.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class Incoming:
         teller: Teller,
     ) -> None:
         self.ignored = 0
+        self.is_plain = False
         self._dialect = dialect
         self._subscriptions = subscriptions
         self._vigil = vigil
@@ -62,22 +64,30 @@ class Incoming:
             except DecodeError as error:
                 reaction.faults.append(error)
         self._vigil.stamp(receipt, messages, now)
+        self.is_plain = True
+        self._vigil.has_decided = False
         for message in messages:
-            self._act(message, reaction, now)
+            if isinstance(message, Push):
+                self._push(message, reaction, now)
+            else:
+                self.is_plain = False
+                self._act(message, reaction, now)
             if self._vigil.renewal is not None:
                 break  # the line is cut; what came with it is behind what was lost
-        self.found(reaction, now)
-        return reaction
+        if self._vigil.has_decided:
+            self.is_plain = False
+        return self.found(reaction, now)
+
+    def _push(self, message: Push, reaction: Reaction, now: Moment) -> None:
+        for event in message.events:
+            wanted = self._vigil.push(event, now)
+            if wanted is None:
+                self.ignored += 1
+            else:
+                reaction.events.append(wanted)
 
     def _act(self, message: Message, reaction: Reaction, now: Moment) -> None:
         match message:
-            case Push():
-                for event in message.events:
-                    wanted = self._vigil.push(event, now)
-                    if wanted is None:
-                        self.ignored += 1
-                    else:
-                        reaction.events.append(wanted)
             case Ping():
                 # The exchange hangs up a minute after an unanswered ping, and a callback may take longer than that;
                 # so the pong leaves from the socket thread. Source: docs/reference/wire.md, "V2 heartbeat".

@@ -84,7 +84,7 @@ class Line:
         self._opened_s: float | None = None  # when this connection opened
         self._has_heard = False  # it brought a frame
         self._has_worked = False
-        self._due_s = 0.0  # when the session has something to do, as far as was known last
+        self._due_s = 0.0  # before that the session has nothing to do; under the lock, for it may become less
         self._lock = threading.Lock()
         self._waker = Waker()
         # A daemon, so that a name look-up that hangs cannot keep a finished program alive.
@@ -97,7 +97,9 @@ class Line:
 
     def ask(self, question: Callable[[Session], _Answer]) -> _Answer:
         """Give the session's answer, under the lock, and let the socket thread act on what follows from it."""
-        answer = self.look(question)
+        with self._lock:
+            answer = question(self._session)
+            self._due_s = 0.0
         self._waker.wake()
         return answer
 
@@ -251,17 +253,20 @@ class Line:
         frames = [_read(text) for text in texts]
         with self._lock:
             reaction = self._session.heard(frames, now)
+            # To find out when something is due costs as much as a message does; so that is done when it may be.
+            self._due_s = min(self._due_s, self._session.unchanged_s(now.s))
         self._hand_on(reaction)
         return reaction
 
     def ticked(self) -> Reaction:
         """Tell the session that time went by."""
-        if not self._has_worked and self._has_heard and self._opened_s is not None:
-            now_s = self._clock.now().s
-            if now_s - self._opened_s >= self._dials.healthy_s:
-                self._has_worked = True
-                self._dials.worked(self._url, now_s)
         now = self._clock.now()
+        lived_s = 0.0 if self._opened_s is None else now.s - self._opened_s
+        if not self._has_worked and self._has_heard and lived_s >= self._dials.healthy_s:
+            self._has_worked = True
+            self._dials.worked(self._url, now.s)
+        if now.s < self._due_s:
+            return _NOTHING
         with self._lock:
             self._due_s = min(self._session.due_s(), now.s + _LONGEST_WAIT_S)
         return self._decide(lambda session, now: session.tick(now), now) if now.s >= self._due_s else _NOTHING
@@ -282,6 +287,7 @@ class Line:
     def _decide(self, decision: Callable[[Session, Moment], Reaction], at: Moment | None = None) -> Reaction:
         with self._lock:
             reaction = decision(self._session, at or self._clock.now())
+            self._due_s = 0.0
         self._hand_on(reaction)
         return reaction
 

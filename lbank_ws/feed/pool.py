@@ -19,7 +19,7 @@ from lbank_ws.feed.placement import Placement
 from lbank_ws.feed.session import Session
 from lbank_ws.feed.states import State
 from lbank_ws.feed.submissions import Submission
-from lbank_ws.feed.subscriptions import Subscribed, Wanted
+from lbank_ws.feed.wanted import Subscribed, Wanted
 
 # The state of a client is that of its worst line.
 _WORST_FIRST = (State.WAITING, State.CONNECTING, State.IDLE, State.CLOSING, State.OPEN, State.CLOSED)

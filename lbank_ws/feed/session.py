@@ -35,8 +35,9 @@ from lbank_ws.feed.outgoing import Outgoing
 from lbank_ws.feed.reaction import Habits, Reaction, Teller
 from lbank_ws.feed.states import MOVES, Signal, State
 from lbank_ws.feed.submissions import Submission
-from lbank_ws.feed.subscriptions import Subscribed, Subscriptions, Wanted
+from lbank_ws.feed.subscriptions import Subscriptions
 from lbank_ws.feed.vigil import Vigil
+from lbank_ws.feed.wanted import Subscribed, Wanted
 from lbank_ws.wire import Dialect
 
 
@@ -101,6 +102,7 @@ class Session:
         self._opened_s = 0.0
         self._has_lived = False
         self._has_opened = False
+        self._is_unchanged = False  # what was heard last made nothing due sooner
         self._lost_s = 0.0
         self._attempts = 0  # dials since the line was last open
 
@@ -249,9 +251,12 @@ class Session:
 
     def heard(self, frames: Sequence[str | DecodeError], now: Moment) -> Reaction:
         """Whole frames came together, one that is no text as what is wrong with it; garbage is a sign of life too."""
+        self._is_unchanged = False
+        jumps = self._jumps
         if not self._hears(now):
             return Reaction()
         reaction = self._incoming.read(frames, now)
+        self._is_unchanged = self._incoming.is_plain and self._jumps == jumps
         if self._gate.refusal is not None:
             self.ended = self._gate.refusal
             self.stop(now)
@@ -301,6 +306,13 @@ class Session:
             self.subscriptions.unopposed_due_s(self.habits.confirm_s),
             math.inf if self._vigil.is_to_ask() else self._vigil.due_s(),
         )
+
+    def unchanged_s(self, now_s: float) -> float:
+        """Tell until when what was heard last can have made nothing due that was not due before; at once, if it may.
+
+        A push puts everything off, and that is due again after `stale_after_s` or `ping_after_s` at the soonest.
+        """
+        return now_s + min(self.habits.stale_after_s, self.habits.ping_after_s) if self._is_unchanged else now_s
 
     def refused_for_good(self) -> SubscriptionRefused | None:
         """Give the last refusal when every subscription there is was refused, else None."""

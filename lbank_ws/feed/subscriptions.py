@@ -1,107 +1,22 @@
 """Who is wanted, who is confirmed, and who goes to the exchange next.
 
-Decided here: the state of each subscription and the order in which they are asked for. The exchange acknowledges
-nothing on V2, so the first push confirms. Source: docs/reference/wire.md, "V2 acknowledgements".
+Decided here: what changes the state of a subscription, and the order in which they are asked for. The exchange
+acknowledges nothing on V2, so the first push confirms. Source: docs/reference/wire.md, "V2 acknowledgements".
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Collection
-from enum import Enum
 from typing import Literal
 
-from lbank_ws.causes import Cause
 from lbank_ws.channels import EVERY_PAIR, Channel, Topic
 from lbank_ws.errors import ADVICE, SubscriptionRefused, UsageError
 from lbank_ws.events import Depth, Event, Kline, OrderUpdate
-from lbank_ws.feed.ages import Ages
-from lbank_ws.feed.books import Shelf
-from lbank_ws.feed.freshness import Watch
+from lbank_ws.feed.wanted import Happened, Subscribed, Wanted
 from lbank_ws.wire import Dialect
 
 Step = Literal["subscribe", "unsubscribe"]
-
-
-class Subscribed(str, Enum):
-    """The state of a subscription."""
-
-    WAITING = "waiting"
-    LIVE = "live"
-    STALE = "stale"
-    REFUSED = "refused"
-    LEFT = "left"
-
-    def __str__(self) -> str:
-        return str(self.value)
-
-
-class Happened(str, Enum):
-    """What changes the state of a subscription."""
-
-    DATA = "first data"
-    UNOPPOSED = "no error"
-    DOUBTED = "late, frozen, silent"
-    FRESH = "fresh data"
-    DENIED = "denied"
-    LOST = "line lost"
-    UNSUBSCRIBE = "unsubscribe"
-
-
-MOVES: dict[Subscribed, dict[Happened, Subscribed]] = {
-    Subscribed.WAITING: {
-        Happened.DATA: Subscribed.LIVE,
-        Happened.UNOPPOSED: Subscribed.LIVE,
-        Happened.DENIED: Subscribed.REFUSED,
-        Happened.UNSUBSCRIBE: Subscribed.LEFT,
-    },
-    Subscribed.LIVE: {
-        Happened.LOST: Subscribed.WAITING,
-        Happened.DOUBTED: Subscribed.STALE,
-        Happened.DENIED: Subscribed.REFUSED,
-        Happened.UNSUBSCRIBE: Subscribed.LEFT,
-    },
-    Subscribed.STALE: {
-        Happened.FRESH: Subscribed.LIVE,
-        Happened.DENIED: Subscribed.REFUSED,
-        Happened.UNSUBSCRIBE: Subscribed.LEFT,
-    },
-    Subscribed.REFUSED: {Happened.UNSUBSCRIBE: Subscribed.LEFT},
-    Subscribed.LEFT: {},
-}
-
-
-class Wanted:
-    """One subscription, and what is known of what it brings. Used under the line's lock; any thread may read its state.
-
-    Attributes:
-        topic: What was asked for.
-        state: `waiting` for the first push, `live`, `stale`, `refused` by the exchange, or `left`.
-        refusal: Why it was refused, or None.
-        doubt: Why it is stale, or None.
-        ages: How old its pushes were.
-        watch: Whether its silence is suspicious.
-        shelf: Its newest good book or price; None on the channels that have none.
-        is_private: Whether it tells of an account.
-    """
-
-    def __init__(self, topic: Topic, nodes: str | None = None) -> None:
-        self.topic = topic
-        self.state = Subscribed.WAITING
-        self.refusal: SubscriptionRefused | None = None
-        self.doubt: Cause | None = None
-        self.ages = Ages()
-        self.watch = Watch(topic)
-        self.is_private = topic.channel.is_private
-        self.shelf = Shelf(nodes) if topic.channel in (Channel.DEPTH, Channel.TICKER) else None
-
-    def __repr__(self) -> str:
-        return f"Wanted({self.topic}, {self.state})"
-
-    def move(self, happened: Happened) -> bool:
-        """Change the state as `MOVES` says; what it does not name changes nothing, and gives False."""
-        before, self.state = self.state, MOVES[self.state].get(happened, self.state)
-        return self.state is not before
 
 
 class Subscriptions:

@@ -19,7 +19,8 @@ from lbank_ws.feed.clock import Moment
 from lbank_ws.feed.freshness import LATE_IN_A_ROW, Stage, Watch, newest
 from lbank_ws.feed.offset import Offset
 from lbank_ws.feed.reaction import Habits
-from lbank_ws.feed.subscriptions import Happened, Subscribed, Subscriptions, Wanted
+from lbank_ws.feed.subscriptions import Subscriptions
+from lbank_ws.feed.wanted import Happened, Subscribed, Wanted
 from lbank_ws.wire import Message, Push, Reply
 
 _FLAWS = {Cause.FROZEN: Flaw.FROZEN, Cause.SILENT: Flaw.SILENT, Cause.LATE: Flaw.LATE}
@@ -46,6 +47,7 @@ class Vigil:
     Attributes:
         findings: What became of subscriptions; whoever tells it empties the list.
         renewal: Why the line should be cut and made anew, or None.
+        has_decided: Whether a push led to anything but being handed on; whoever looks sets it back.
         habits: How the line behaves.
     """
 
@@ -53,6 +55,7 @@ class Vigil:
         self.habits = habits
         self.findings: list[Finding] = []
         self.renewal: ConnectionLost | None = None
+        self.has_decided = False
         self._subscriptions = subscriptions
         self._offset = offset
         self._has_requests = has_requests
@@ -69,15 +72,14 @@ class Vigil:
 
     def stamp(self, receipt: Receipt, messages: Sequence[Message], now: Moment) -> None:
         """Fill in how the clocks stand, and learn from the frames how they do; the newest of them tells most."""
-        sent_s = [
-            event.sent_s
-            for message in messages
-            if isinstance(message, Push | Reply)
-            for event in message.events[:1]
-            if event.sent_s is not None
-        ]
-        if sent_s:
-            self._offset.seen(max(sent_s), now)
+        newest_s = -math.inf
+        for message in messages:
+            if isinstance(message, Push | Reply) and message.events:
+                sent_s = message.events[0].sent_s
+                if sent_s is not None and sent_s > newest_s:
+                    newest_s = sent_s
+        if newest_s > -math.inf:
+            self._offset.seen(newest_s, now)
         receipt.ahead_s = self._offset.ahead_s(now)
 
     def push(self, event: Event, now: Moment) -> tuple[Topic, Event] | None:
@@ -89,16 +91,13 @@ class Vigil:
         late = age_s is not None and age_s > event.receipt.late_after_s
         known.ages.add(age_s, is_late=late)
         late = late and not event.channel.is_private  # late news of an order is news, and no reason to lose more of it
-        is_asked = known.watch.stage is Stage.ASKED
-        has_news = known.watch.pushed(event, now.s, late=late)
-        if is_asked and isinstance(event, Ticker):
-            self._answered.add(Channel.TICKER)
-            if known.watch.stage is Stage.CALM:
-                self._judge(known, now)
-        self._rescheduled(known.watch)
-        if known.state is Subscribed.WAITING and self._subscriptions.arrived(known.topic):
-            self.findings.append(Finding("live", known.topic))
-        suspected = self._suspicion(known, has_news=has_news, late=late, now=now)
+        watch = known.watch
+        is_asked = watch.stage is Stage.ASKED
+        has_news = watch.pushed(event, now.s, late=late)
+        suspected: Flaw | None = None
+        if is_asked or late or known.state is not Subscribed.LIVE or (watch.is_suspected and not has_news):
+            suspected = self._decided(known, event, now, is_asked=is_asked, has_news=has_news, late=late)
+        self._rescheduled(watch)
         if known.shelf is not None and isinstance(event, Depth | Ticker):
             event = known.shelf.put(event, now.s, suspected=suspected)
         return known.topic, event
@@ -226,6 +225,19 @@ class Vigil:
         self._heard_s = now_s
 
     # How it is done.
+
+    def _decided(
+        self, known: Wanted, event: Event, now: Moment, *, is_asked: bool, has_news: bool, late: bool
+    ) -> Flaw | None:
+        """Act on a push that is not the next one of a subscription in good order; tell what is wrong with that."""
+        self.has_decided = True
+        if is_asked and isinstance(event, Ticker):
+            self._answered.add(Channel.TICKER)
+            if known.watch.stage is Stage.CALM:
+                self._judge(known, now)
+        if known.state is Subscribed.WAITING and self._subscriptions.arrived(known.topic):
+            self.findings.append(Finding("live", known.topic))
+        return self._suspicion(known, has_news=has_news, late=late, now=now)
 
     def _only_pinged(self, known: Wanted, now: Moment) -> None:
         """Decide without a question, where the dialect has none: a line that lives may be quiet."""

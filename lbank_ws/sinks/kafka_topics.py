@@ -16,7 +16,8 @@ import contextlib
 import importlib
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -27,6 +28,8 @@ from lbank_ws.sinks.parcels import Parcel, shard_of
 
 PREFIX = "lbank."
 TIMEOUT_S = 10.0
+_BARS = f"{PREFIX}kline"
+_TOPICS = {f"{PREFIX}{channel}" for channel in ("trade", "depth", "ticker")} | {_BARS}
 _WINDOW = 1_000_000
 
 
@@ -106,6 +109,56 @@ class Kafka(Engine):
             self.close()
             raise self.failed(RuntimeError(failures[0] if failures else f"no answer within {TIMEOUT_S:g} s"))
         return Taken(len(parcels), 0)
+
+    def sent_since(self, since: datetime) -> Iterator[tuple[int, bytes, str]]:
+        """Give what stands in the topics of what happened since: when in ms, what tells it from others, who sent it.
+
+        Equal events come once for each that was sent; all versions of a bar are told alike.
+
+        Raises:
+            SinkFailed: The brokers do not answer.
+        """
+        kafka = self._library
+        usual = {"group.id": "lbank-ws-seen", "enable.auto.commit": False, "auto.offset.reset": "earliest"}
+        try:
+            consumer = kafka.Consumer({**usual, **settings_of(self.address)}, logger=_Quiet())
+            try:
+                yield from self._messages(consumer, int(since.timestamp() * 1000))
+            finally:
+                consumer.close()
+        except (kafka.KafkaException, ValueError) as error:
+            raise self.failed(error) from None
+
+    def _messages(self, consumer: Any, since_ms: int) -> Iterator[tuple[int, bytes, str]]:
+        kafka = self._library
+        ends: dict[tuple[str, int], int] = {}
+        places = []
+        for name, known in consumer.list_topics(timeout=TIMEOUT_S).topics.items():
+            for partition in known.partitions if name in _TOPICS else ():
+                place = kafka.TopicPartition(name, partition, kafka.OFFSET_BEGINNING)
+                first, end = consumer.get_watermark_offsets(place, timeout=TIMEOUT_S)
+                if end > first:
+                    ends[name, partition] = end
+                    places.append(place)
+        consumer.assign(places)
+        heard_s = time.monotonic()
+        while ends:
+            for message in consumer.consume(1000, 0.5):
+                if message.error() is not None:
+                    raise kafka.KafkaException(message.error())
+                heard_s = time.monotonic()
+                name, partition = message.topic(), message.partition()
+                if message.offset() + 1 >= ends.get((name, partition), 0):
+                    ends.pop((name, partition), None)
+                at_ms = message.timestamp()[1]
+                if at_ms >= since_ms:
+                    key = message.key() or b""
+                    # Behind pair, interval and beginning of a bar stands its version.
+                    key = b"|".join(key.split(b"|")[:3]) if name == _BARS else key
+                    who = dict(message.headers() or ()).get("collector") or b""
+                    yield at_ms, name.encode() + b"|" + key, who.decode(errors="replace")
+            if time.monotonic() - heard_s > TIMEOUT_S:
+                raise self.failed(RuntimeError(f"nothing came for {TIMEOUT_S:g} s"))
 
     def close(self) -> None:
         """Let go of the brokers; what was not confirmed is sent again by whoever opens it next."""

@@ -89,6 +89,8 @@ def row_of(parcel: Parcel, collector: str) -> list[Any]:
 
 def _levels(side: Iterable[tuple[Any, Any]]) -> str | None:
     """Give a side of a book as JSON; None where a level is no level: the segments have the frame."""
+    if (text := getattr(side, "plain_text", None)) is not None:
+        return str(text)
     try:
         return json.dumps([[str(price), str(amount)] for price, amount in side], separators=(",", ":"))
     except DecodeError:
@@ -193,7 +195,14 @@ def _put(cursor: Any, channel: Channel, rows: Sequence[Sequence[Any]]) -> int:
             f"INSERT INTO lbank.kline AS held ({names}) {newest} ON CONFLICT (pair, identity, at) "
             f"DO UPDATE SET {rest} WHERE ({_NEWNESS.format('excluded')}) > ({_NEWNESS.format('held')})"
         )
-        return int(cursor.rowcount)
+        new = int(cursor.rowcount)
+        # A newer version takes the place of the one before, whoever sent that; so it is noted here who has sent any.
+        cursor.execute(
+            "INSERT INTO lbank.again (channel, pair, identity, at, collector) "
+            "SELECT DISTINCT 'kline', pair, identity, at, collector FROM stage_kline "
+            "ORDER BY pair, identity, at, collector ON CONFLICT DO NOTHING"
+        )
+        return new
     # Sorted, so that two collectors never wait for each other in a circle.
     cursor.execute(f"{insert} ORDER BY pair, identity, at ON CONFLICT DO NOTHING")
     new = int(cursor.rowcount)

@@ -6,6 +6,7 @@ and newer, and on one server: the keys of a batch lie anywhere.
     lbank:trade:btc_usdt        a stream; each entry has key, dialect, parameter, collector, line
     lbank:streams               a set of the names of all streams
     lbank:k:DIGEST              which collectors have sent an event, for as long as the window
+    lbank:b:PAIR|BAR            which collectors have sent any version of a bar, likewise
     lbank:seen:MINUTE           how many events of a minute which collectors have sent
 """
 
@@ -40,23 +41,35 @@ local function count(minute, who, by)
   sums[minute] = sums[minute] or {}
   sums[minute][who] = (sums[minute][who] or 0) + by
 end
-for i = 1, #KEYS / 2 do
+local function also(who)
+  if string.find('+' .. who .. '+', '+' .. me .. '+', 1, true) then return nil end
+  local names = {me}
+  for name in string.gmatch(who, '[^+]+') do names[#names + 1] = name end
+  table.sort(names)
+  return table.concat(names, '+')
+end
+for i = 1, #KEYS / 3 do
   local at = 4 + (i - 1) * 5
-  local minute = ARGV[at + 1]
-  local who = redis.call('SET', KEYS[2 * i - 1], me, 'NX', 'GET', 'EX', window)
+  local minute, known, counted = ARGV[at + 1], KEYS[3 * i - 2], KEYS[3 * i]
+  local who = redis.call('SET', known, me, 'NX', 'GET', 'EX', window)
   if not who then
-    redis.call('XADD', KEYS[2 * i], 'MAXLEN', '~', maxlen, '*', 'key', ARGV[at + 2], 'dialect', ARGV[at + 3],
+    redis.call('XADD', KEYS[3 * i - 1], 'MAXLEN', '~', maxlen, '*', 'key', ARGV[at + 2], 'dialect', ARGV[at + 3],
       'parameter', ARGV[at + 4], 'collector', me, 'line', ARGV[at + 5])
     new = new + 1
+  end
+  if counted ~= known then
+    who = redis.call('SET', counted, me, 'NX', 'GET', 'EX', window)
+    if who then redis.call('EXPIRE', counted, window) end
+  end
+  if not who then
     count(minute, me, 1)
-  elseif not string.find('+' .. who .. '+', '+' .. me .. '+', 1, true) then
-    local names = {me}
-    for name in string.gmatch(who, '[^+]+') do names[#names + 1] = name end
-    table.sort(names)
-    local both = table.concat(names, '+')
-    redis.call('SET', KEYS[2 * i - 1], both, 'KEEPTTL')
-    count(minute, who, -1)
-    count(minute, both, 1)
+  else
+    local both = also(who)
+    if both then
+      redis.call('SET', counted, both, 'KEEPTTL')
+      count(minute, who, -1)
+      count(minute, both, 1)
+    end
   end
 end
 for minute, whos in pairs(sums) do
@@ -220,7 +233,10 @@ class Redis(Engine):
         keys: list[str] = []
         args: list[str | int] = [self.collector, self._window_s, self._maxlen, _SEEN_S]
         for each in parcels:
-            keys += [f"{PREFIX}k:{each.digest}", stream_of(each.topic.channel, each.topic.pair)]
+            known = f"{PREFIX}k:{each.digest}"
+            # Of a bar each version is one of the stream's, and all of them together are one that somebody has seen.
+            counted = f"{PREFIX}b:{each.topic.pair}|{each.key}" if each.version else known
+            keys += [known, stream_of(each.topic.channel, each.topic.pair), counted]
             minute = int(each.at.timestamp()) // 60 * 60
             args += [minute, f"{each.key}{'|' if each.version else ''}{each.version}", each.dialect]
             args += [each.parameter, each.line]
@@ -236,11 +252,11 @@ def _flat(entries: Any) -> Iterator[tuple[bytes, Any]]:
             yield each[0], each[1]
 
 
-def connected(library: Any, address: Address) -> Any:
+def connected(library: Any, address: Address, *, timeout_s: float = TIMEOUT_S) -> Any:
     """Give a client of redis-py for an address; it dials at the first call, and repeats none by itself."""
     return library.Redis.from_url(
         address.url,
-        socket_timeout=TIMEOUT_S,
-        socket_connect_timeout=TIMEOUT_S,
+        socket_timeout=timeout_s,
+        socket_connect_timeout=timeout_s,
         retry=library.retry.Retry(library.backoff.NoBackoff(), 0),
     )

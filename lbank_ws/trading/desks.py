@@ -25,14 +25,19 @@ class ExchangeDesk:
     Args:
         rest: Asks and cancels, and places unless there is:
         send: Another way for orders to leave; the socket of the simple dialect.
+        mind: Told of which pair an order is about to leave, so that it is asked for behind a drop.
     """
 
-    def __init__(self, rest: AccountRest, send: Send | None = None) -> None:
+    def __init__(
+        self, rest: AccountRest, send: Send | None = None, mind: Callable[[str], object] = lambda pair: None
+    ) -> None:
         self.rest = rest
         self._send = send
+        self._mind = mind
 
     def send(self, order: OrderRequest) -> Verdict:
         """Send an order, once, and tell what became of it."""
+        self._mind(order.pair)
         if self._send is not None:
             return self._send(order)
         try:

@@ -6,6 +6,7 @@ two lists are cut out of its text before the rest is read as JSON.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import overload
 
@@ -14,6 +15,9 @@ from lbank_ws.events import Level
 from lbank_ws.wire.values import BadValueError, json_value, parsed, price, rows
 
 _ASKS, _BIDS = '"asks":[[', '"bids":[['
+# No number is longer than what is read without a second look, and none has a sign or an exponent.
+_PAIR = r'\["[0-9]{1,40}(?:\.[0-9]{1,40})?","[0-9]{1,40}(?:\.[0-9]{1,40})?"\]'
+_PLAIN = re.compile(rf"\[{_PAIR}(?:,{_PAIR})*\]")
 _NAME = len('"asks":')
 _MOST_REST = 1000  # characters of a frame without its levels
 
@@ -36,6 +40,14 @@ class Levels(Sequence[Level]):
         self._frame = frame
         self._best: Level | None = None
         self._levels: tuple[Level, ...] | None = None
+
+    @property
+    def plain_text(self) -> str | None:
+        """The side as the exchange sent it, where that is JSON of pairs of plain numbers as texts, all 0 or more.
+
+        Then it says what reading it would give, and is not read for it; else None.
+        """
+        return self._text if self._text and _PLAIN.fullmatch(self._text) else None
 
     def __len__(self) -> int:
         return len(self._rows())

@@ -309,5 +309,13 @@
     find("holes").append(table(["subscription", "began", "lasted", "cause", "missed", "filled", "data missing"], [true, true, false, true, false, false, true], rows, (row, at) => at === 6 && row[6] === "yes"));
     if (said.holes_left_out) find("holes").append(make("p", { class: "quiet", text: `${whole(said.holes_left_out)} more are in gaps.jsonl.` }));
   } else find("holes").append(make("p", { class: "quiet", text: "There is none." }));
+  if (said.seen) {
+    const seen = said.seen;
+    find("seen").hidden = false;
+    find("seen-note").textContent = seen.names.length ? `By ${seen.engine}: how many events of a minute came from one collector alone, or from several. ${whole(seen.even)} minutes in which all had everything are left out.` : `${seen.engine} has nothing of this time.`;
+    const rows = [["all", ...seen.total.map(whole)], ...seen.minutes.map((row) => [clock(row[0], true), ...row.slice(1).map(whole)])];
+    if (seen.names.length) find("seen-table").append(table(["minute", ...seen.names], [true], rows));
+    if (seen.left_out) find("seen-table").append(make("p", { class: "quiet", text: `${whole(seen.left_out)} more minutes are told by lbank-ws seen.` }));
+  }
   document.documentElement.dataset.drawn = "yes";
 })();

@@ -12,7 +12,9 @@ import logging
 import os
 import pickle
 import re
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -232,6 +234,36 @@ def test_the_environment_wins_over_the_file(folder, monkeypatch):
 
     assert (found.key, found.method) == (KEY, "HmacSHA256")
     assert found.sign({"a": "b"}) == signer.signature({"a": "b"}, SECRET)
+
+
+def test_what_a_file_says_is_no_variable_of_children(folder):
+    """A program that is started by a bot needs no key of it, and may print its variables."""
+    write(folder / ".env", f"LBANK_API_KEY={KEY}\nLBANK_API_SECRET='{SECRET}'\n")
+
+    assert Credentials.from_env().known == {KEY, SECRET}
+    code = "import os; print(sorted(name for name in os.environ if name.startswith('LBANK_')))"
+    child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
+    assert child.stdout == "[]\n"
+
+
+def test_a_file_that_somebody_planted_is_not_read(folder, tmp_path_factory, monkeypatch):
+    """Neither in a folder above, nor beside the package, nor beside the script."""
+    below = folder / "below"
+    package = tmp_path_factory.mktemp("site")
+    below.mkdir()
+    for planted in (folder, package):
+        write(planted / ".env", f"LBANK_API_KEY={KEY}\nLBANK_API_SECRET='{SECRET}'\n")
+    monkeypatch.chdir(below)
+    write(package / "script.py", "from lbank_ws import Credentials\nCredentials.from_env()\n")
+    (package / "lbank_ws").symlink_to(Path(signer.__file__).parent)
+
+    run = [sys.executable, package / "script.py"]
+    child = subprocess.run(run, capture_output=True, text=True, check=False, timeout=30, cwd=below)
+
+    assert child.returncode == 1
+    assert "set LBANK_API_KEY and LBANK_API_SECRET" in child.stderr
+    with pytest.raises(UsageError, match="LBANK_API_KEY and LBANK_API_SECRET"):
+        Credentials.from_env()
 
 
 @pytest.mark.parametrize("secret", ["pa$$word${HOME}", "it#s", 'quo"te', "quo'te"])

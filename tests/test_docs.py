@@ -330,6 +330,16 @@ def test_every_test_that_a_claim_names_exists(page):
     assert missing == []
 
 
+def test_every_claim_of_the_readme_names_a_test():
+    """What others do not do has to be shown."""
+    table = read("../README.md").partition("| | shown by |")[2].partition("\n\n")[0]
+
+    claims = list(rows(table))
+
+    assert len(claims) > 20
+    assert [cells[0] for cells in claims if "tests/" not in cells[-1]] == []
+
+
 def test_every_row_of_the_reliability_page_names_a_test_or_says_that_there_is_none():
     """A row without either would look like a promise."""
     table = [cells for cells in rows(read("reliability.md")) if re.match(r"[NDSO]\d\d", cells[0])]

@@ -27,6 +27,7 @@ _PAIR = "btc_usdt"
 _LENGTH_S = 60.0
 _LINE_EVERY_S = 1.0
 _POLL_S = 0.05
+_SPENT = "100"  # usdt
 _GRACE_S = 5.0  # for what an act waits for, over its time
 _EPILOG = """examples:
   lbank-ws demo
@@ -39,7 +40,8 @@ def add_command(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> a
     command = verbs.add_parser(
         "demo",
         help="a guided tour without a network",
-        description="A tour on a practice exchange inside this command: prices, a drop, the recovery, the gap filled.",
+        description="A tour on a practice exchange inside this command: "
+        "prices, a drop, the recovery, the gap filled, an order on paper.",
         epilog=_EPILOG,
     )
     command.add_argument("--for", dest="for_s", type=duration_s, default=_LENGTH_S, metavar="TIME", help="default: 60s")
@@ -168,12 +170,22 @@ def _filled(stage: _Stage, _length_s: float) -> None:
     _say(f"  -- {gap.filled} trades were fetched; {whole}")
 
 
-# The order on the paper account becomes an act of its own here, behind the gap.
+def _order(stage: _Stage, _length_s: float) -> None:
+    _say("An order is placed on paper: it meets the live book, needs no key, and nobody else hears of it.")
+    orders = stage.client.orders
+    placed = orders.buy(_PAIR, value=_SPENT)
+    order = orders.get(_PAIR, placed.client_id)
+    _say(f"  -- {order.status}: {order.filled or 0:f} bought for {_SPENT} usdt, at {order.average_price or 0:.2f}")
+    owned = ", ".join(f"{balance.total.normalize():f} {balance.asset}" for balance in orders.balances())
+    _say(f"  -- the paper account has {owned}")
+
+
 _ACTS = (
-    Act("prices", 0.3, _prices),
-    Act("a drop", 0.25, _drop),
+    Act("prices", 0.25, _prices),
+    Act("a drop", 0.2, _drop),
     Act("the recovery", 0.25, _recovery, lambda stage: stage.is_back and stage.gap is not None),
-    Act("the gap, filled", 0.2, _filled),
+    Act("the gap, filled", 0.15, _filled),
+    Act("an order, on paper", 0.15, _order),
 )
 _WHAT_NEXT = f"""
 What next?

@@ -11,6 +11,7 @@ import gc
 import logging
 import os
 import random
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -201,7 +202,7 @@ def storm(for_s: float, seed: int, *, say: Callable[[str], object] = lambda text
         AssertionError: Something did not hold.
     """
     chance, figures = random.Random(seed), Figures()
-    log = _Log()
+    log = LogLines()
     logging.getLogger("lbank_ws").addHandler(log)
     try:
         with (
@@ -245,7 +246,9 @@ def storm(for_s: float, seed: int, *, say: Callable[[str], object] = lambda text
     return figures
 
 
-class _Log(logging.Handler):
+class LogLines(logging.Handler):
+    """Keeps every line of the log."""
+
     def __init__(self) -> None:
         super().__init__()
         self.lines: list[str] = []
@@ -327,10 +330,19 @@ def main() -> None:
     logging.getLogger("lbank_ws").addHandler(logging.NullHandler())
     logging.getLogger("lbank_ws").propagate = False
     print(f"seed {asked.seed}")
+    from tests.faults.business import business  # it takes the faults from here
+
+    def trade() -> Any:
+        with tempfile.TemporaryDirectory() as folder:
+            seen = business(asked.minutes * 60, asked.seed, Path(folder))
+        seen.check()
+        return seen
+
     for name, work in (
         ("a simulated day", lambda: day(asked.seed)),
         (f"{asked.reconnects} reconnects", lambda: reconnects(asked.reconnects, asked.seed)),
         (f"{asked.minutes:g} minutes of faults", lambda: storm(asked.minutes * 60, asked.seed, say=_say)),
+        (f"{asked.minutes:g} minutes of trading and collecting", trade),
     ):
         began_s = time.monotonic()
         figures = work()

@@ -80,8 +80,8 @@ def test_wheel_is_the_same_whoever_builds_it(tmp_path):
     names = set(zipfile.ZipFile(wheel).namelist())
     sources = {str(path.relative_to(ROOT)) for path in (ROOT / "lbank_ws").rglob("*.py")}
     assert sources <= names
-    page = ROOT / "lbank_ws" / "collect" / "page"
-    data = {str(path.relative_to(ROOT)) for path in page.rglob("*") if path.is_file()}
+    pages = [ROOT / "lbank_ws" / room / "page" for room in ("collect", "web")]
+    data = {str(path.relative_to(ROOT)) for page in pages for path in page.rglob("*") if path.is_file()}
     assert {name for name in names - sources if ".dist-info/" not in name} == {
         "lbank_ws/py.typed",
         "lbank_ws_pytest.py",

@@ -16,24 +16,26 @@ from lbank_ws.errors import (
     EventsDropped,
     GaveUp,
     LBankError,
-    LeaseFailed,
     LoginRefused,
     MissingExtra,
     NoEvent,
-    RecordingBusy,
-    RecordingFailed,
     Refused,
     RestFailed,
-    SinkFailed,
     SlowCallback,
     Stale,
     StaleBook,
     StalePrice,
+    SubscriptionRefused,
+    UsageError,
+)
+from lbank_ws.storage_errors import (
+    LeaseFailed,
+    RecordingBusy,
+    RecordingFailed,
+    SinkFailed,
     StoreBusy,
     StoreDamaged,
     StoreFailed,
-    SubscriptionRefused,
-    UsageError,
 )
 from lbank_ws.version import VERSION
 

@@ -30,9 +30,10 @@ from lbank_ws.collect.segments import (
     segment_paths,
     summary_of,
 )
-from lbank_ws.errors import StoreDamaged, UsageError
+from lbank_ws.errors import UsageError
 from lbank_ws.events import Depth, Event, Gap, Kline, Level, Receipt, Ticker, Trade
 from lbank_ws.feed.merging import Identity
+from lbank_ws.storage_errors import StoreDamaged
 from lbank_ws.wire import Push, dialect_named
 
 ROOT = Path(__file__).parent.parent

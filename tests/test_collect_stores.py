@@ -26,9 +26,10 @@ from lbank_ws.collect.past import past_of
 from lbank_ws.collect.segments import records, segment_paths
 from lbank_ws.collect.sqlite import SqliteStore
 from lbank_ws.collect.store import Store
-from lbank_ws.errors import StoreBusy, StoreFailed, UsageError
+from lbank_ws.errors import UsageError
 from lbank_ws.events import Depth, Gap, Kline, Level, Receipt, Ticker, Trade
 from lbank_ws.feed.merging import identity
+from lbank_ws.storage_errors import StoreBusy, StoreFailed
 from tests.waiting import wait_until
 
 AT = datetime(2020, 11, 22, 23, 59, 50, tzinfo=timezone.utc)

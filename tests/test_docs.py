@@ -15,7 +15,7 @@ from types import ModuleType
 
 import pytest
 
-from lbank_ws import errors, events, trading_errors
+from lbank_ws import errors, events, storage_errors, trading_errors
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "lbank_ws"
@@ -26,7 +26,7 @@ WIRE = DOCS / "reference" / "wire.md"
 
 ERROR_CLASSES = [
     known
-    for known in {**vars(errors), **vars(trading_errors)}.values()
+    for known in {**vars(errors), **vars(storage_errors), **vars(trading_errors)}.values()
     if isinstance(known, type) and issubclass(known, errors.LBankError)
 ]
 EVENT_CLASSES = [

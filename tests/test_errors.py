@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 
 import pytest
 
-from lbank_ws import errors
+from lbank_ws import errors, storage_errors
 from lbank_ws.causes import Cause, Flaw
 from lbank_ws.errors import (
     CallbackError,
@@ -16,26 +16,28 @@ from lbank_ws.errors import (
     EventsDropped,
     GaveUp,
     LBankError,
-    LeaseFailed,
     LoginRefused,
     MissingExtra,
     NoEvent,
-    RecordingBusy,
-    RecordingFailed,
     Refused,
     RestFailed,
-    SinkFailed,
     SlowCallback,
     Stale,
     StaleBook,
     StalePrice,
-    StoreBusy,
-    StoreDamaged,
-    StoreFailed,
     SubscriptionRefused,
     UsageError,
 )
 from lbank_ws.quoting import QUOTED_CHARACTERS, quoted, without_addresses
+from lbank_ws.storage_errors import (
+    LeaseFailed,
+    RecordingBusy,
+    RecordingFailed,
+    SinkFailed,
+    StoreBusy,
+    StoreDamaged,
+    StoreFailed,
+)
 
 SINCE = datetime(2026, 11, 23, 10, 0, 1, 500_000, tzinfo=timezone.utc)
 NASTY = "\x1b[31mred\nline\r\0\x7f\x85\u202e\ud800 'single' \"double\" \\n"
@@ -192,7 +194,8 @@ def test_every_error_has_its_sentence_tested_and_one_parent():
     """One `except LBankError` has to catch them all, the ones of tomorrow too."""
     made = {type(error) for error in ERRORS}
 
-    declared = {value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, LBankError)}
+    known = {**vars(errors), **vars(storage_errors)}.values()
+    declared = {value for value in known if isinstance(value, type) and issubclass(value, LBankError)}
 
     assert declared - {LBankError} == made
 

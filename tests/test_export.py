@@ -25,8 +25,9 @@ from lbank_ws.collect.lines import Head, line_text
 from lbank_ws.collect.naming import segment_path
 from lbank_ws.collect.packs import packer
 from lbank_ws.collect.segments import SegmentWriter
-from lbank_ws.errors import MissingExtra, StoreDamaged, UsageError
+from lbank_ws.errors import MissingExtra, UsageError
 from lbank_ws.events import Depth, Event, Gap, Kline, Level, Receipt, Ticker, Trade
+from lbank_ws.storage_errors import StoreDamaged
 
 AT = datetime(2026, 11, 22, 10, 15, tzinfo=timezone.utc)
 NS = int(AT.timestamp()) * 10**9

@@ -15,7 +15,19 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "lbank_ws"
 
-VOCABULARY = ("trading_errors", "quoting", "causes", "errors", "channels", "pushed", "account_events", "events")
+VOCABULARY = (
+    *(
+        "trading_errors",
+        "storage_errors",
+        "quoting",
+        "causes",
+        "errors",
+        "channels",
+        "pushed",
+        "account_events",
+        "events",
+    ),
+)
 DECIDING = (
     "feed.states",
     "feed.subscriptions",
@@ -61,6 +73,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "causes": (),
     "errors": ("quoting", "causes"),
     "trading_errors": ("errors", "events", "quoting"),
+    "storage_errors": ("errors", "quoting"),
     "environment": ("errors", "quoting"),
     "channels": ("quoting", "errors"),
     "pushed": (),
@@ -101,7 +114,15 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *("feed.merging", "feed.resume"),
     ),
     "sinks": (*VOCABULARY, "collect", "sinks", "feed.backoff"),
-    "leases": ("channels", "errors", "collect.naming", "feed.resume.Mark", "leases", "sinks.addresses"),
+    "leases": (
+        "channels",
+        "errors",
+        "storage_errors",
+        "collect.naming",
+        "feed.resume.Mark",
+        "leases",
+        "sinks.addresses",
+    ),
     "leases.redis_locks": ("errors", "leases", "sinks.addresses", "sinks.redis_streams.connected"),
     # Events that are read back are called back with as live ones are.
     "sinks.readback": (*VOCABULARY, "collect.lines", "sinks", "callbacks", "feed"),

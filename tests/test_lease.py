@@ -25,7 +25,7 @@ from lbank_ws.collect import ledger, manifest
 from lbank_ws.collect.coverage import missing_part
 from lbank_ws.collect.segments import records, segment_paths
 from lbank_ws.collect.verifying import verify
-from lbank_ws.errors import LeaseFailed, MissingExtra, StoreDamaged, UsageError
+from lbank_ws.errors import MissingExtra, UsageError
 from lbank_ws.feed.resume import Mark
 from lbank_ws.leases import group_of, lease_of
 from lbank_ws.leases.keeper import Keeper
@@ -33,6 +33,7 @@ from lbank_ws.leases.notes import marks_of, note_of
 from lbank_ws.leases.sharing import Habits
 from lbank_ws.leases.tenancy import Tenancy
 from lbank_ws.sandbox import Sandbox
+from lbank_ws.storage_errors import LeaseFailed, StoreDamaged
 from tests.servers import PostgresServer, RedisServer, Server
 from tests.waiting import our_threads, wait_until
 

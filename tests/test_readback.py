@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from lbank_ws.errors import DecodeError, SinkFailed, UsageError
+from lbank_ws.errors import DecodeError, UsageError
 from lbank_ws.sinks import RedisFeed, subscribe_from
+from lbank_ws.storage_errors import SinkFailed
 from tests.servers import RedisServer
 from tests.test_collect_stores import BARS, BOOKS, TICKS, TRADES, bar, book, tick, trade
 from tests.test_sink_engines import opened, redis_db, redis_server, sent  # noqa: F401 - fixtures

@@ -51,6 +51,7 @@ def board() -> str:
     console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True, color_system="truecolor")
     for line in drawn("board", WIDTH, in_colour=True).splitlines():
         console.print(Text.from_markup(line), no_wrap=True)
+    console.print()  # else the picture ends above the underscores of its last line
     return console.export_svg(title="lbank-ws watch", code_format=FORMAT, unique_id="board")
 
 

@@ -18,7 +18,7 @@ import pytest
 
 from lbank_ws.collect.lines import line_text
 from lbank_ws.collect.segments import records, segment_paths
-from lbank_ws.errors import MissingExtra, SinkFailed
+from lbank_ws.errors import MissingExtra
 from lbank_ws.events import Trade
 from lbank_ws.sandbox import Sandbox
 from lbank_ws.sinks import engine_of
@@ -26,6 +26,7 @@ from lbank_ws.sinks.engine import Engine, Taken
 from lbank_ws.sinks.kafka_topics import Distinct
 from lbank_ws.sinks.parcels import Parcel, parcel, shard_of
 from lbank_ws.sinks.seen import seen_in
+from lbank_ws.storage_errors import SinkFailed
 from lbank_ws.wire.levels import Levels
 from tests.servers import PostgresServer, RedisServer, Server
 from tests.test_collect_stores import AT, BARS, BOOKS, TICKS, TRADES, bar, book, tick, trade

@@ -18,7 +18,7 @@ from lbank_ws import LBankClient
 from lbank_ws.cli.sinks import shard, shared
 from lbank_ws.collect.files import FileStore
 from lbank_ws.collect.lines import line_text
-from lbank_ws.errors import SinkFailed, StoreBusy, StoreDamaged, UsageError
+from lbank_ws.errors import UsageError
 from lbank_ws.events import Receipt
 from lbank_ws.sandbox import Sandbox
 from lbank_ws.sinks import engine_of
@@ -31,6 +31,7 @@ from lbank_ws.sinks.kafka_topics import Distinct, settings_of
 from lbank_ws.sinks.parcels import Parcel, parcel, shard_of
 from lbank_ws.sinks.shipping import Shipper
 from lbank_ws.sinks.streaming import Streaming
+from lbank_ws.storage_errors import SinkFailed, StoreBusy, StoreDamaged
 from tests.test_collect_stores import ALL, AT, BARS, BOOKS, TICKS, TRADES, Room, bar, book, killed, tick, trade
 from tests.waiting import our_threads, wait_until
 

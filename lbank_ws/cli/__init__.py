@@ -24,7 +24,7 @@ _EPILOG = """examples:
   lbank-ws collect btc_usdt eth_usdt --for 59m   data whose coverage is known, into ./lbank-data
   lbank-ws report lbank-data -o report.html      a page that shows it
   lbank-ws ship lbank-data --to redis://host     send what is there to Redis, PostgreSQL or Kafka
-  lbank-ws demo                                  a minute's tour: prices, a drop, the recovery
+  lbank-ws demo                                  a minute's tour: prices, a drop, an order on paper
   lbank-ws orders place btc_usdt buy --value 100 buy on paper, at the live book
   lbank-ws doctor                                what works on this machine, and what does not
 """

@@ -20,7 +20,8 @@ from lbank_ws.cli.metrics import Textfile, serve
 from lbank_ws.cli.ping import Ping
 from lbank_ws.cli.progress import progress_of, summary
 from lbank_ws.cli.sinks import add_shares, add_sinks, lease, shared, sinks_of
-from lbank_ws.errors import LBankError, StoreBusy, UsageError
+from lbank_ws.errors import LBankError, UsageError
+from lbank_ws.storage_errors import StoreBusy
 
 if TYPE_CHECKING:
     from lbank_ws.collect.collector import Collected

@@ -8,17 +8,12 @@ from collections.abc import Mapping
 from enum import IntEnum
 from types import FrameType, TracebackType
 
-from lbank_ws.errors import (
-    GaveUp,
-    LBankError,
+from lbank_ws.errors import GaveUp, LBankError, LoginRefused, Refused, RestFailed, Stale
+from lbank_ws.storage_errors import (
     LeaseFailed,
-    LoginRefused,
     RecordingBusy,
     RecordingFailed,
-    Refused,
-    RestFailed,
     SinkFailed,
-    Stale,
     StoreBusy,
     StoreDamaged,
     StoreFailed,

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from lbank_ws.cli.arguments import add_channels, add_source, duration_s, subscribe_all
 from lbank_ws.cli.box import addresses_of
 from lbank_ws.cli.exits import Exit, Signals
-from lbank_ws.errors import RecordingFailed
+from lbank_ws.storage_errors import RecordingFailed
 
 
 def add_command(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:

@@ -27,8 +27,9 @@ from lbank_ws.collect.manifest import RunFacts
 from lbank_ws.collect.naming import run_name
 from lbank_ws.collect.store import Store
 from lbank_ws.collect.tenure import Lease, Tenure, parameters_of
-from lbank_ws.errors import GaveUp, StoreFailed, SubscriptionRefused, UsageError
+from lbank_ws.errors import GaveUp, SubscriptionRefused, UsageError
 from lbank_ws.events import Event, Gap, Status
+from lbank_ws.storage_errors import StoreFailed
 from lbank_ws.version import VERSION
 
 FLUSH_S = 1.0

@@ -20,8 +20,8 @@ from lbank_ws.collect.candles import Making
 from lbank_ws.collect.coverage import missing_part
 from lbank_ws.collect.lines import Head, Record
 from lbank_ws.collect.loading import Loaded
-from lbank_ws.errors import StoreDamaged
 from lbank_ws.events import Depth, Gap, Trade
+from lbank_ws.storage_errors import StoreDamaged
 
 PIECES = 400  # at most, of the time of a report
 COLUMNS = 96  # at most, of the map of holes

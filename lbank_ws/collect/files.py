@@ -28,8 +28,9 @@ from lbank_ws.collect.past import parts_since, past_of, segments_of_run
 from lbank_ws.collect.segments import FOLDER_MODE, SegmentWriter, close_together, read_head, salvage, summary_of
 from lbank_ws.collect.store import MIN_FREE_BYTES, WAITING_BYTES, Store, Tap, Written, check_room
 from lbank_ws.collect.summary import Summary
-from lbank_ws.errors import StoreDamaged, UsageError
+from lbank_ws.errors import UsageError
 from lbank_ws.events import Event, Gap, Trade
+from lbank_ws.storage_errors import StoreDamaged
 from lbank_ws.version import VERSION
 
 log = logging.getLogger("lbank_ws")

@@ -19,9 +19,10 @@ from lbank_ws.causes import GapCause
 from lbank_ws.channels import Topic, topic
 from lbank_ws.collect.naming import LEDGER
 from lbank_ws.collect.segments import MODE, Salvage, sync_folder
-from lbank_ws.errors import StoreDamaged, UsageError
+from lbank_ws.errors import UsageError
 from lbank_ws.events import Gap
 from lbank_ws.quoting import quoted
+from lbank_ws.storage_errors import StoreDamaged
 
 _TAIL = 1 << 16
 _BEGIN = b'{"kind":"'

@@ -21,9 +21,10 @@ from lbank_ws.collect import ledger
 from lbank_ws.collect.lines import Head, Record
 from lbank_ws.collect.naming import PART, RAW, date_of, segment_name
 from lbank_ws.collect.segments import read_head, records, segment_paths
-from lbank_ws.errors import StoreDamaged, UsageError
+from lbank_ws.errors import UsageError
 from lbank_ws.events import Event, Gap, Kline
 from lbank_ws.quoting import quoted
+from lbank_ws.storage_errors import StoreDamaged
 
 if TYPE_CHECKING:
     import pandas

@@ -15,8 +15,9 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
 
-from lbank_ws.errors import StoreBusy, UsageError
+from lbank_ws.errors import UsageError
 from lbank_ws.quoting import quoted
+from lbank_ws.storage_errors import StoreBusy
 
 try:
     import fcntl

@@ -25,8 +25,8 @@ from lbank_ws.collect.coverage import Coverage, coverage
 from lbank_ws.collect.naming import MANIFEST, RUNS, is_run
 from lbank_ws.collect.segments import FOLDER_MODE, MODE, sync_folder
 from lbank_ws.collect.summary import Summary
-from lbank_ws.errors import StoreDamaged
 from lbank_ws.events import Gap
+from lbank_ws.storage_errors import StoreDamaged
 
 FORMAT = 1
 

@@ -18,10 +18,11 @@ from lbank_ws.collect.lines import BadLineError, Record, reader
 from lbank_ws.collect.naming import PART, RAW, segment_name
 from lbank_ws.collect.packs import GZIP, ZSTD, TornError, packs
 from lbank_ws.collect.segments import read_head
-from lbank_ws.errors import StoreDamaged, UsageError
+from lbank_ws.errors import UsageError
 from lbank_ws.events import Kline, Trade
 from lbank_ws.feed.merging import REMEMBERED, identity
 from lbank_ws.feed.resume import Mark
+from lbank_ws.storage_errors import StoreDamaged
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _FIRST_TAIL = 1 << 16

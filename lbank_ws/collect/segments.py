@@ -24,7 +24,8 @@ from lbank_ws.collect.lines import BadLineError, Head, Record, head_of, head_tex
 from lbank_ws.collect.naming import PART, RAW, date_of, segment_name
 from lbank_ws.collect.packs import Packer, TornError, packs
 from lbank_ws.collect.summary import Summary
-from lbank_ws.errors import StoreDamaged, UsageError
+from lbank_ws.errors import UsageError
+from lbank_ws.storage_errors import StoreDamaged
 
 MODE = 0o640
 FOLDER_MODE = 0o750

@@ -24,9 +24,10 @@ from lbank_ws.collect.segments import MODE
 from lbank_ws.collect.store import MIN_FREE_BYTES, WAITING_BYTES, Store, check_room
 from lbank_ws.collect.summary import Summary
 from lbank_ws.collect.verifying import Verdict, differences
-from lbank_ws.errors import StoreDamaged, StoreFailed, UsageError
+from lbank_ws.errors import UsageError
 from lbank_ws.events import Gap, Trade
 from lbank_ws.quoting import quoted
+from lbank_ws.storage_errors import StoreDamaged, StoreFailed
 
 _PREFIX = "sqlite:///"
 

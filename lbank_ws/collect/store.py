@@ -18,9 +18,9 @@ from typing import Any, NamedTuple, Protocol
 from lbank_ws.channels import Topic
 from lbank_ws.collect.identity import Kept
 from lbank_ws.collect.manifest import RunFacts
-from lbank_ws.errors import StoreFailed
 from lbank_ws.events import Event, Gap
 from lbank_ws.feed.resume import Mark
+from lbank_ws.storage_errors import StoreFailed
 
 WAITING_BYTES = 64 * 1024 * 1024  # of frames that wait for the disk
 MIN_FREE_BYTES = 64 * 1024 * 1024

@@ -16,8 +16,9 @@ from lbank_ws.collect import ledger, manifest
 from lbank_ws.collect.naming import RAW, RUNS
 from lbank_ws.collect.segments import read_head, segment_paths, summary_of
 from lbank_ws.collect.summary import Summary
-from lbank_ws.errors import StoreDamaged, UsageError
+from lbank_ws.errors import UsageError
 from lbank_ws.quoting import quoted
+from lbank_ws.storage_errors import StoreDamaged
 
 _CUT_SHORT = ("killed", "disk", "failed")  # of such a run some numbers may be missing
 _MOST_SHOWN = 60  # characters of a value

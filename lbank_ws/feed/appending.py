@@ -11,8 +11,9 @@ import os
 import stat
 from collections.abc import Callable
 
-from lbank_ws.errors import RecordingBusy, UsageError
+from lbank_ws.errors import UsageError
 from lbank_ws.feed.packing import Damaged, packing_of
+from lbank_ws.storage_errors import RecordingBusy
 
 try:
     import fcntl

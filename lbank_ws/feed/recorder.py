@@ -21,13 +21,14 @@ import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 
-from lbank_ws.errors import ConnectionLost, RecordingFailed, UsageError
+from lbank_ws.errors import ConnectionLost, UsageError
 from lbank_ws.events import Status
 from lbank_ws.feed.appending import AppendedFile
 from lbank_ws.feed.clock import Clock
 from lbank_ws.feed.packing import packing_of
 from lbank_ws.feed.reaction import Reaction
 from lbank_ws.quoting import hidden, quoted
+from lbank_ws.storage_errors import RecordingFailed
 from lbank_ws.version import VERSION
 from lbank_ws.wire.masking import masked, secrets_in
 

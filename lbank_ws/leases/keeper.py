@@ -14,9 +14,9 @@ from os import getpid
 from typing import NamedTuple
 
 from lbank_ws.collect.naming import safe_host
-from lbank_ws.errors import LeaseFailed
 from lbank_ws.leases.sharing import Habits
 from lbank_ws.sinks.addresses import Address
+from lbank_ws.storage_errors import LeaseFailed
 
 OPTIONS = ("group", "ttl")
 

@@ -13,11 +13,11 @@ import time
 from collections.abc import Mapping, Sequence
 
 from lbank_ws.channels import Topic
-from lbank_ws.errors import LeaseFailed
 from lbank_ws.feed.resume import Mark
 from lbank_ws.leases.keeper import Keeper, View
 from lbank_ws.leases.notes import marks_of, note_of
 from lbank_ws.leases.sharing import Answer, Ask, Habits, Sharing
+from lbank_ws.storage_errors import LeaseFailed
 
 log = logging.getLogger("lbank_ws")
 

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from lbank_ws.collect.lock import StoreLock
 from lbank_ws.collect.segments import FOLDER_MODE
-from lbank_ws.errors import StoreDamaged
 from lbank_ws.sinks.addresses import Address
+from lbank_ws.storage_errors import StoreDamaged
 
 FORMAT = 1
 SENT = "sent"

@@ -14,13 +14,14 @@ from collections.abc import Callable
 from lbank_ws.channels import Channel, Topic
 from lbank_ws.collect.identity import Kept, Numbers, nth_of
 from lbank_ws.collect.lines import has_one_event, line_text
-from lbank_ws.errors import LBankError, SinkFailed
+from lbank_ws.errors import LBankError
 from lbank_ws.events import Depth, Event, Kline, Trade
 from lbank_ws.feed.backoff import Backoff
 from lbank_ws.sinks.course import WAITING_EVENTS
 from lbank_ws.sinks.engine import Engine
 from lbank_ws.sinks.parcels import Parcel, parcel
 from lbank_ws.sinks.shipping import Tally
+from lbank_ws.storage_errors import SinkFailed
 
 _CAP_S = 5.0
 _IDLE_S = 0.05  # how long events gather before they are sent

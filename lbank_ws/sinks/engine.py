@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from lbank_ws.collect.naming import safe_host
-from lbank_ws.errors import SinkFailed
 from lbank_ws.sinks.addresses import Address
 from lbank_ws.sinks.parcels import Parcel
+from lbank_ws.storage_errors import SinkFailed
 
 
 class Taken(NamedTuple):

@@ -16,7 +16,7 @@ from typing import Any, cast
 from lbank_ws.callbacks import Callbacks
 from lbank_ws.channels import Channel, Topic, is_pair
 from lbank_ws.collect.lines import BadLineError, Head, Record, reader
-from lbank_ws.errors import DecodeError, LBankError, SinkFailed, UsageError
+from lbank_ws.errors import DecodeError, LBankError, UsageError
 from lbank_ws.feed.backoff import Backoff
 from lbank_ws.feed.dispatch import Dispatch
 from lbank_ws.feed.logbook import Logbook
@@ -24,6 +24,7 @@ from lbank_ws.feed.pool import Pool
 from lbank_ws.feed.reaction import Reaction
 from lbank_ws.sinks.addresses import address_of
 from lbank_ws.sinks.redis_streams import OPTIONS, PREFIX, Entry, Redis, stream_of
+from lbank_ws.storage_errors import SinkFailed
 
 _COUNT = 500  # entries of a stream at once
 _AT_ONCE = 4000  # events that may wait for callbacks; fewer than the queue of a client holds

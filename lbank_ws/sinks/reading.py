@@ -17,8 +17,9 @@ from lbank_ws.collect.lines import BadLineError, Head, Record, head_of, reader
 from lbank_ws.collect.naming import PART
 from lbank_ws.collect.past import parts_since, segments_of_run
 from lbank_ws.collect.segments import lines_from, read_head
-from lbank_ws.errors import StoreDamaged, UsageError
+from lbank_ws.errors import UsageError
 from lbank_ws.sinks.parcels import Parcel, parcel
+from lbank_ws.storage_errors import StoreDamaged
 
 log = logging.getLogger("lbank_ws")
 

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 
 from lbank_ws.collect import manifest
 from lbank_ws.collect.manifest import RunFacts
-from lbank_ws.errors import StoreDamaged
 from lbank_ws.sinks.cursor import Cursor, Progress
 from lbank_ws.sinks.engine import Engine
 from lbank_ws.sinks.parcels import Parcel
 from lbank_ws.sinks.reading import RunReader
+from lbank_ws.storage_errors import StoreDamaged
 
 _SAVE_EVERY_S = 1.0
 

@@ -17,13 +17,14 @@ from collections.abc import Sequence
 
 from lbank_ws.collect.manifest import RunFacts
 from lbank_ws.collect.store import Written
-from lbank_ws.errors import LBankError, SinkFailed
+from lbank_ws.errors import LBankError
 from lbank_ws.feed.backoff import Backoff
 from lbank_ws.sinks.course import WAITING_EVENTS, Course
 from lbank_ws.sinks.cursor import Progress
 from lbank_ws.sinks.engine import Engine
 from lbank_ws.sinks.parcels import parcel
 from lbank_ws.sinks.shipping import Shipper, Tally
+from lbank_ws.storage_errors import SinkFailed
 
 log = logging.getLogger("lbank_ws")
 

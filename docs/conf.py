@@ -31,6 +31,7 @@ html_copy_source = False
 templates_path: list[str] = []
 
 myst_heading_anchors = 6
+default_role = "code"  # what docstrings put between single backticks
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"

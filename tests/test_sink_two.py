@@ -23,6 +23,7 @@ from lbank_ws.causes import Cause
 from lbank_ws.collect.collector import Collector
 from lbank_ws.collect.files import FileStore
 from lbank_ws.collect.lines import Head, reader
+from lbank_ws.collect.segments import records, segment_paths
 from lbank_ws.errors import ConnectionLost
 from lbank_ws.feed.dial import Dialler
 from lbank_ws.sandbox import Sandbox
@@ -42,8 +43,11 @@ class One:
     """A collector whose line can be cut, and kept from coming back."""
 
     def __init__(self, name: str, box: Sandbox, root: Path, urls: list[str]) -> None:
-        self.is_cut = False
         self.came: Counter[str] = Counter()
+        self._newest_ms: Counter[str] = Counter()  # of each pair, by the exchange's clock
+        self._is_cut = False
+        self._dials = 0
+        self._lock = threading.Lock()  # a dial that is under way is cut, too
         self._sockets: list[Any] = []
         self._is_over = False
         self._dial = Dialler().dial
@@ -62,25 +66,37 @@ class One:
         self._thread.start()
 
     def _connect(self, url: str, **options: Any) -> Any:
-        if self.is_cut:
-            raise ConnectionLost(Cause.UNREACHABLE, "cut by the test")
         found = self._dial(url, **options)
-        self._sockets.append(found)
+        with self._lock:
+            if self._is_cut:
+                found.close()
+                raise ConnectionLost(Cause.UNREACHABLE, "cut by the test")
+            self._sockets.append(found)
+            self._dials += 1
         return found
 
     def _count(self, trade: Any) -> None:
+        self._newest_ms[trade.pair] = round(trade.traded_at.timestamp() * 1000)
         self.came[trade.pair] += 1
 
+    def has_seen(self, until_ms: int) -> bool:
+        """Tell whether all that was made until then has come, for something of each pair that is newer has."""
+        return all(self._newest_ms[pair] > until_ms for pair in PAIRS)
+
     def cut(self) -> None:
-        self.is_cut = True
-        for line in self._sockets:
-            with suppress(OSError):
-                line.shutdown(socket.SHUT_RDWR)
-        self._sockets.clear()
+        with self._lock:
+            self._is_cut = True
+            for line in self._sockets:
+                with suppress(OSError):
+                    line.shutdown(socket.SHUT_RDWR)
+            self._sockets.clear()
 
     def mend(self) -> None:
         """Let it come back, and wait until trades of each pair come on it again: they are asked for one by one."""
-        before, self.is_cut = self.came.copy(), False
+        with self._lock:
+            dials, self._is_cut = self._dials, False
+        wait_until(lambda: self._dials > dials, 15, "another line")
+        before = self.came.copy()
         wait_until(lambda: all(self.came[pair] > before[pair] for pair in PAIRS), 15, "trades behind a cut")
 
     def end(self) -> None:
@@ -142,6 +158,17 @@ def in_kafka(url: str) -> tuple[Counter[Any], int]:
     return found, count
 
 
+def in_store(folder: Path) -> Counter[Any]:
+    """Give the trades that a collector has kept."""
+    found: Counter[Any] = Counter()
+    for path in segment_paths(folder):
+        if path.startswith("raw/channel=trade/"):
+            for each in records(folder, path, verify=True):
+                event: Any = each.event
+                found[event.pair, round(event.traded_at.timestamp() * 1000), event.price, event.amount] += 1
+    return found
+
+
 def in_redis(url: str) -> Counter[Any]:
     database = importlib.import_module("redis").Redis.from_url(url, decode_responses=True)
     found: Counter[Any] = Counter()
@@ -178,7 +205,9 @@ def test_two_collectors_are_one_truth_and_a_killed_engine_costs_nothing(tmp_path
             dark: list[tuple[int, int]] = []
             while time.monotonic() < over_s or box.truth.trade_count < first + TRADES:
                 victims = both if not dark else [dice.choice(both)]
-                since = box.truth.trade_count
+                since, since_ms = box.truth.trade_count, box.truth.trades()[-1].traded_at_ms
+                if len(victims) > 1:  # nobody sees what is under way now
+                    wait_until(lambda ms=since_ms: all(one.has_seen(ms) for one in both), 15, "all that was made")
                 for one in victims:
                     one.cut()
                 wait_s = time.monotonic() + dice.uniform(0.2, 1.5)
@@ -207,8 +236,10 @@ def test_two_collectors_are_one_truth_and_a_killed_engine_costs_nothing(tmp_path
 
     assert [sink.left for one in both for sink in one.sinks] == [0] * 6
     ((dark_from, dark_to),) = dark
-    due = Counter(truth[first : dark_from - 1] + truth[dark_to:last])
+    due = Counter(truth[first:dark_from] + truth[dark_to:last])
     assert due.total() > TRADES * 0.8
+    kept = in_store(tmp_path / "a") | in_store(tmp_path / "b")
+    assert due - kept == Counter(), "trades that nobody kept: both were cut, and the test does not know it"
     kafka, messages = in_kafka(cluster)
     assert messages > kafka.total(), "both have sent what both have seen"
     for found in (in_redis(servers[0].url), in_postgres(servers[1].url), kafka):

@@ -119,7 +119,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "errors",
         "storage_errors",
         "collect.naming",
-        "feed.resume.Mark",
+        "feed.resume",
         "leases",
         "sinks.addresses",
     ),

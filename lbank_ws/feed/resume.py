@@ -177,8 +177,8 @@ def _mark_of(entry: Mapping[str, Any]) -> tuple[Topic, Mark]:
     of = topic(entry["channel"], entry["pair"], levels=entry["levels"], interval=entry["interval"])
     happened_at = entry["happened_at"]
     return of, Mark(
-        received_at=_moment(entry["received_at"]),
-        happened_at=None if happened_at is None else _moment(happened_at),
+        received_at=moment_of(entry["received_at"]),
+        happened_at=None if happened_at is None else moment_of(happened_at),
         trades=tuple(_identity_of(*known) for known in _last(entry["trades"])),
     )
 
@@ -191,7 +191,7 @@ def _identity_of(traded_at: str, price: str, amount: str, taker: str) -> Identit
         side = "sell"
     else:
         raise ValueError(f"{taker!r} is no side")
-    return Identity(_moment(traded_at), _number(price), _number(amount), side)
+    return Identity(moment_of(traded_at), _number(price), _number(amount), side)
 
 
 def _number(text: str) -> Decimal:
@@ -201,7 +201,8 @@ def _number(text: str) -> Decimal:
     return number
 
 
-def _moment(text: str) -> datetime:
+def moment_of(text: str) -> datetime:
+    """Read a moment as a mark is written with it; raises `ValueError` when it is none, or has no time zone."""
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise ValueError(f"{text!r} has no time zone")

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import datetime, timezone
 
-from lbank_ws.feed.resume import Mark
+from lbank_ws.feed.resume import Mark, moment_of
 
 
 def note_of(marks: Mapping[str, Mark]) -> str:
@@ -33,14 +32,7 @@ def marks_of(note: str) -> dict[str, Mark]:
     for name, times in said.items() if isinstance(said, dict) else ():
         try:
             received_at, happened_at = times
-            found[str(name)] = Mark(_moment(received_at), None if happened_at is None else _moment(happened_at))
+            found[str(name)] = Mark(moment_of(received_at), None if happened_at is None else moment_of(happened_at))
         except (ValueError, TypeError):
             continue
     return found
-
-
-def _moment(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        raise ValueError(f"{text!r} has no time zone")
-    return moment.astimezone(timezone.utc)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from decimal import Decimal
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lbank_ws.errors import DecodeError
-from lbank_ws.events import Receipt
+from lbank_ws.events import Depth, Receipt
 from lbank_ws.wire import V2, v2
 from tests.fuzzing import TIMES
 from tests.samples import samples
@@ -19,6 +18,13 @@ quick = pytest.importorskip("lbank_ws.wire.quick", reason="msgspec is not instal
 
 RECEIPT = Receipt(1, 0.0)
 TICK = {"tick": {"latest": 1.5}, "type": "tick", "pair": "btc_usdt", "TS": "2026-11-26T15:00:00.123"}
+BOOK = {
+    "depth": {"asks": [["2", "1"]] * 100, "bids": [["1", "1"]] * 100},
+    "count": 100,
+    "type": "depth",
+    "pair": "btc_usdt",
+    "TS": "2026-11-26T15:00:00.123",
+}
 TRADE = {
     "trade": {"price": 1.5, "volume": 2, "direction": "buy", "TS": "2026-11-26T15:00:00.100"},
     "type": "trade",
@@ -34,7 +40,20 @@ def meaning(frame: str) -> object:
     except DecodeError as error:
         return str(error)
     events = getattr(message, "events", ())
+    if any(isinstance(event, Depth) for event in events):
+        return [(event.pair, event.exchange_at, event.levels, event.node, *sides(event)) for event in events]
     return repr(message), [(event, event.exchange_at, getattr(event, "traded_at", None)) for event in events]
+
+
+def sides(book: Depth) -> list[object]:
+    """Give both sides of a book, or what is wrong with one: its levels are read when they are looked at."""
+    read: list[object] = []
+    for side in (book.bids, book.asks):
+        try:
+            read += [bool(side), side[0] if side else None, tuple(side)]
+        except DecodeError as error:
+            read.append(str(error))
+    return read
 
 
 def same(frame: str) -> None:
@@ -85,6 +104,25 @@ EXTRAS = st.sampled_from(
         ',"\ud800":1',
     ]
 )
+LEVELS = st.sampled_from(
+    [
+        '["64000.10","2.2"]',
+        '["63999","0"]',
+        '["64000.10", "2.2"]',
+        "[64000.10,2]",
+        '["1E5","1"]',
+        '["-1","1"]',
+        '["1_0","1"]',
+        '["1"]',
+        '["1","2","3"]',
+        '[{"a":"b"},"1"]',
+        '["a]b","1"]',
+        '["6\\u0034","1"]',
+        "[]",
+        "7",
+        "null",
+    ]
+)
 FORMS = st.sampled_from([lambda text: text, lambda text: text.replace(":", ": "), lambda text: f" {text}\n"])
 
 
@@ -112,16 +150,43 @@ def test_trade_means_the_same_both_ways(price, volume, side, moment, extra, form
     same(form(frame))
 
 
+@settings(max_examples=600 * TIMES)
+@given(
+    bids=st.lists(LEVELS, max_size=30),
+    asks=st.lists(LEVELS, max_size=30),
+    count=st.sampled_from(["", ',"count":100', ',"count":"50"', ',"count":1.5', ',"count":null', ',"count":[]']),
+    node=st.sampled_from(["", ',"s":"t-3"', ',"s":"a b"', ',"s":7']),
+    moment=MOMENTS,
+    form=FORMS,
+)
+def test_book_means_the_same_both_ways(bids, asks, count, node, moment, form):
+    """As above; of a book most is read when it is looked at."""
+    frame = (
+        f'{{"depth":{{"asks":[{",".join(asks)}],"bids":[{",".join(bids)}]}}{count}{node},'
+        f'"type":"depth","pair":"btc_usdt","TS":{moment}}}'
+    )
+
+    same(form(frame))
+
+
 @pytest.mark.parametrize("seen", [seen for seen in samples("v2") if seen.direction == "in"], ids=str)
 def test_sample_means_the_same_both_ways(seen):
     """All that is known of the live exchange."""
     same(seen.frame)
 
 
-@pytest.mark.parametrize("content", [TICK, TRADE], ids=["ticker", "trade"])
+@pytest.mark.parametrize("content", [TICK, TRADE, BOOK], ids=["ticker", "trade", "book"])
 def test_usual_push_is_read_quickly(content):
     """Else the extra would be of no use, and nobody would notice."""
     event = quick.read(json.dumps(content, separators=(",", ":")), RECEIPT)
 
     assert event is not None
-    assert Decimal("1.5") in (getattr(event, "last", None), getattr(event, "price", None))
+    assert event.pair == "btc_usdt"
+
+
+@pytest.mark.parametrize("text", ['"1_0"', ' "1_0"', '"NaN"', ' "NaN"', '" 1"'], ids=repr)
+def test_text_that_is_no_number_is_left_to_the_other_way(text):
+    """msgspec takes all of these for a `Decimal`."""
+    frame = json.dumps(TICK, separators=(",", ":")).replace('"latest":1.5', f'"latest":1.5,"high":{text}')
+
+    assert quick.read(frame, RECEIPT) is None

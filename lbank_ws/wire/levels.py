@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from decimal import Decimal, InvalidOperation
 from typing import overload
 
 from lbank_ws.errors import DecodeError
@@ -16,8 +17,10 @@ from lbank_ws.wire.values import BadValueError, json_value, parsed, price, rows
 
 _ASKS, _BIDS = '"asks":[[', '"bids":[['
 # No number is longer than what is read without a second look, and none has a sign or an exponent.
-_PAIR = r'\["[0-9]{1,40}(?:\.[0-9]{1,40})?","[0-9]{1,40}(?:\.[0-9]{1,40})?"\]'
+_NUMBER = r"[0-9]{1,40}(?:\.[0-9]{1,40})?"
+_PAIR = rf'\["{_NUMBER}","{_NUMBER}"\]'
 _PLAIN = re.compile(rf"\[{_PAIR}(?:,{_PAIR})*\]")
+_BEST = re.compile(rf'\[\["({_NUMBER})","({_NUMBER})"\]')
 _NAME = len('"asks":')
 _MOST_REST = 1000  # characters of a frame without its levels
 
@@ -63,7 +66,9 @@ class Levels(Sequence[Level]):
 
     def __getitem__(self, index: int | slice) -> Level | tuple[Level, ...]:
         if self._levels is None and isinstance(index, int):
-            return self._first() if index == 0 else self._read(self._rows()[index])
+            if index == 0:
+                return self._best or self._first()
+            return self._read(self._rows()[index])
         return self._all()[index]
 
     def __iter__(self) -> Iterator[Level]:
@@ -95,21 +100,17 @@ class Levels(Sequence[Level]):
 
     def _first(self) -> Level:
         """Give the best level, and leave the others unread."""
-        if self._raw is None and self._best is None:
-            end = self._text.find("]") + 1
-            try:
-                self._best = self._read(json_value(self._text[1:end]))
-            except ValueError:
-                pass  # told below
-            else:
-                return self._best
+        if self._best is None:
+            plain = _BEST.match(self._text)
+            if plain is not None:
+                self._best = Level(Decimal(plain[1]), Decimal(plain[2]))
         return self._best or self._read(self._rows()[0])
 
     def _rows(self) -> list[object]:
         if self._raw is None:
             try:
                 self._raw = rows(json_value(self._text), "this side")
-            except (ValueError, RecursionError, BadValueError):
+            except (ValueError, InvalidOperation, RecursionError, BadValueError):
                 raise DecodeError("a side of the book is no list of levels", self._frame) from None
         return self._raw
 

@@ -1,33 +1,17 @@
 """Makes the events of pushes, quickly.
 
 Events are filled slot by slot: the `__init__` of a frozen dataclass takes twice as long, and this is done for every
-push. Moments stay numbers until they are looked at.
+push. Moments stay numbers until they are looked at: `ms` is when it was sent, in milliseconds of Unix time, None where
+it does not say.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
-from typing import NamedTuple
 
 from lbank_ws.events import Depth, MarketEvent, Receipt, Side, Ticker, Trade
 from lbank_ws.wire.levels import Levels
-
-
-class Sent(NamedTuple):
-    """What every push has.
-
-    Attributes:
-        pair: Well-formed.
-        ms: When it was sent, in milliseconds of Unix time; None where it does not say.
-        receipt: When it was read.
-        frame: The text of it.
-    """
-
-    pair: str
-    ms: float | None
-    receipt: Receipt
-    frame: str
 
 
 def _setters(kind: type, *slots: str) -> list[Callable[[object, object], None]]:
@@ -46,7 +30,10 @@ _trade_pair, _price, _amount, _value, _trade_side, _order_type = _setters(
 
 
 def ticker(
-    sent: Sent,
+    pair: str,
+    ms: float | None,
+    receipt: Receipt,
+    frame: str,
     last: Decimal,
     high: Decimal | None,
     low: Decimal | None,
@@ -57,7 +44,6 @@ def ticker(
 ) -> Ticker:
     """Make a ticker."""
     event = _new(Ticker)
-    pair, ms, receipt, frame = sent
     _ticker_pair(event, pair)
     _last(event, last)
     _high(event, high)
@@ -72,10 +58,18 @@ def ticker(
     return event
 
 
-def depth(sent: Sent, bids: Levels, asks: Levels, levels: int | None, node: str | None) -> Depth:
+def depth(
+    pair: str,
+    ms: float | None,
+    receipt: Receipt,
+    frame: str,
+    bids: Levels,
+    asks: Levels,
+    levels: int | None,
+    node: str | None,
+) -> Depth:
     """Make a book."""
     event = _new(Depth)
-    pair, ms, receipt, frame = sent
     _depth_pair(event, pair)
     _bids(event, bids)
     _asks(event, asks)
@@ -89,7 +83,10 @@ def depth(sent: Sent, bids: Levels, asks: Levels, levels: int | None, node: str 
 
 
 def trade(
-    sent: Sent,
+    pair: str,
+    ms: float | None,
+    receipt: Receipt,
+    frame: str,
     price: Decimal,
     amount: Decimal,
     value: Decimal | None,
@@ -98,7 +95,6 @@ def trade(
 ) -> Trade:
     """Make a trade."""
     event = _new(Trade)
-    pair, ms, receipt, frame = sent
     _trade_pair(event, pair)
     _price(event, price)
     _amount(event, amount)

@@ -1,4 +1,4 @@
-"""The short pushes of V2, read by msgspec: the extra `fast`.
+"""The usual pushes of V2, read by msgspec: the extra `fast`.
 
 It reads only what looks as usual in every way, and gives the very events that `v2.py` would; everything else is left
 to that, errors among it. Source of the shapes: docs/reference/wire.md, "V2".
@@ -10,87 +10,112 @@ from decimal import Decimal, InvalidOperation
 
 import msgspec
 
-from lbank_ws.events import Receipt, Ticker, Trade
+from lbank_ws.events import Depth, Receipt, Ticker, Trade
 from lbank_ws.wire import making, values
+from lbank_ws.wire.levels import Levels
 
-_MOST = 1000  # characters; as long as a number may be
-_WORDS = 3  # type, pair and TS
+_SHORT = 1000  # characters; nothing but a book is longer
+
+# A number is as yet what it was in JSON, a fraction a `Decimal`: what counts as one is decided in `values.py`.
+_Value = object
 
 
 class _Tick(msgspec.Struct):
-    latest: Decimal
-    high: Decimal | None = None
-    low: Decimal | None = None
-    vol: Decimal | None = None
-    turnover: Decimal | None = None
-    change: Decimal | None = None
-    dir: str | None = None
+    latest: _Value
+    high: _Value = None
+    low: _Value = None
+    vol: _Value = None
+    turnover: _Value = None
+    change: _Value = None
+    dir: _Value = None
 
 
 class _Trade(msgspec.Struct):
-    price: Decimal
-    volume: Decimal
-    direction: str
-    TS: str
-    amount: Decimal | None = None
+    price: _Value
+    volume: _Value
+    direction: _Value
+    TS: _Value
+    amount: _Value = None
+
+
+class _Sides(msgspec.Struct):
+    asks: msgspec.Raw
+    bids: msgspec.Raw
 
 
 class _Push(msgspec.Struct):
     type: str
     pair: str
     TS: str
-    SERVER: str | None = None
     tick: _Tick | None = None
     trade: _Trade | None = None
+    depth: _Sides | None = None
+    count: _Value = None  # of a book: its levels
+    s: _Value = None  # of a book: its node
 
 
-_decode = msgspec.json.Decoder(_Push).decode
+_decode = msgspec.json.Decoder(_Push, float_hook=Decimal).decode
 
 
-def read(frame: str, receipt: Receipt) -> Ticker | Trade | None:
-    """Read a push of a ticker or a trade; None for all else."""
-    if len(frame) > _MOST or not frame.isascii():
+def read(frame: str, receipt: Receipt) -> Ticker | Trade | Depth | None:
+    """Read a push of a ticker, a trade or a book; None for all else."""
+    if not frame.isascii() or (len(frame) > _SHORT and '"depth":{' not in frame):
         return None
     try:
         push = _decode(frame)
-        # A number in quotes is a word more than there should be. msgspec takes ` 1_0 ` for a number, and we do not.
-        words = _WORDS + (push.SERVER is not None)
-        if push.type == "tick" and push.tick is not None and push.trade is None:
-            return _ticker(push, push.tick, frame, receipt, words)
-        if push.type == "trade" and push.trade is not None and push.tick is None:
-            return _trade(push, push.trade, frame, receipt, words)
+        if push.type == "trade" and push.trade is not None:
+            return _trade(push, push.trade, frame, receipt)
+        if push.type == "tick" and push.tick is not None:
+            return _ticker(push, push.tick, frame, receipt)
+        if push.type == "depth" and push.depth is not None:
+            return _depth(push, push.depth, frame, receipt)
     except (msgspec.MsgspecError, values.BadValueError, InvalidOperation, RecursionError):
         pass  # whoever reads it next says what is wrong
     return None
 
 
-def _sent(push: _Push, frame: str, receipt: Receipt) -> making.Sent:
-    return making.Sent(values.pair_name(push.pair), values.utc8_ms(push.TS, "TS"), receipt, frame)
-
-
-def _ticker(push: _Push, tick: _Tick, frame: str, receipt: Receipt, words: int) -> Ticker | None:
-    if frame.count('":"') != words + (tick.dir is not None):
-        return None
+def _ticker(push: _Push, tick: _Tick, frame: str, receipt: Receipt) -> Ticker:
+    figure = values.figure
     return making.ticker(
-        _sent(push, frame, receipt),
+        values.pair_name(push.pair),
+        values.utc8_ms(push.TS, "TS"),
+        receipt,
+        frame,
         values.price(tick.latest, "latest"),
-        values.figure(tick.high),
-        values.figure(tick.low),
-        values.figure(tick.vol),
-        values.figure(tick.turnover),
-        values.figure(tick.change),
+        figure(tick.high),
+        figure(tick.low),
+        figure(tick.vol),
+        figure(tick.turnover),
+        figure(tick.change),
         values.side_or_none(tick.dir),
     )
 
 
-def _trade(push: _Push, trade: _Trade, frame: str, receipt: Receipt, words: int) -> Trade | None:
-    if frame.count('":"') != words + 2:
-        return None
+def _trade(push: _Push, trade: _Trade, frame: str, receipt: Receipt) -> Trade:
     return making.trade(
-        _sent(push, frame, receipt),
+        values.pair_name(push.pair),
+        values.utc8_ms(push.TS, "TS"),
+        receipt,
+        frame,
         values.price(trade.price, "price"),
         values.price(trade.volume, "volume"),
         values.figure(trade.amount),
         values.direction(trade.direction),
         values.utc8_ms(trade.TS, "trade.TS"),
+    )
+
+
+def _depth(push: _Push, sides: _Sides, frame: str, receipt: Receipt) -> Depth | None:
+    bids, asks = str(sides.bids, "ascii"), str(sides.asks, "ascii")
+    if not bids.startswith("[[") or not asks.startswith("[["):
+        return None
+    return making.depth(
+        values.pair_name(push.pair),
+        values.utc8_ms(push.TS, "TS"),
+        receipt,
+        frame,
+        Levels(bids, frame),
+        Levels(asks, frame),
+        None if push.count is None else values.whole(push.count, "count"),
+        values.word(push.s),
     )

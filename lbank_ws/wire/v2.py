@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from lbank_ws.channels import Channel, Topic
 from lbank_ws.errors import DecodeError, UsageError
-from lbank_ws.events import Kline, Receipt, Ticker, Trade
+from lbank_ws.events import Depth, Kline, Receipt, Ticker, Trade
 from lbank_ws.quoting import quoted
 from lbank_ws.wire import making, v2_account, values
 from lbank_ws.wire.levels import Levels, parsed_book
@@ -34,7 +34,7 @@ _REPLY_BAR = ("open", "high", "low", "close", "volume", "turnover", "count")
 _UNKNOWN_PAIRS = re.compile(r"Invalid order pairs:\s*\[([^\]]*)\]")
 
 
-def _quick_reader() -> Callable[[str, Receipt], Ticker | Trade | None] | None:
+def _quick_reader() -> Callable[[str, Receipt], Ticker | Trade | Depth | None] | None:
     """Give what the extra `fast` reads with, or None without it."""
     try:
         return importlib.import_module("lbank_ws.wire.quick").read  # type: ignore[no-any-return]  # it is that
@@ -150,7 +150,10 @@ def _control(fields: Mapping[str, object], frame: str) -> Message:
 def _tick(fields: Mapping[str, object], frame: str, receipt: Receipt) -> Message:
     tick = values.mapping(member(fields, "tick"), "tick")
     event = making.ticker(
-        _sent(fields, frame, receipt),
+        values.pair_name(member(fields, "pair")),
+        _sent_ms(fields),
+        receipt,
+        frame,
         values.price(member(tick, "latest"), "latest"),
         values.figure(tick.get("high"), "high"),
         values.figure(tick.get("low"), "low"),
@@ -168,7 +171,10 @@ def _depth(fields: Mapping[str, object], frame: str, receipt: Receipt) -> Messag
     book = values.mapping(fields["depth"], "depth") if is_push else fields
     count = fields.get("count")
     event = making.depth(
-        _sent(fields, frame, receipt),
+        values.pair_name(member(fields, "pair")),
+        _sent_ms(fields),
+        receipt,
+        frame,
         _side(book, "bids", frame),
         _side(book, "asks", frame),
         None if count is None else values.whole(count, "count"),
@@ -187,7 +193,10 @@ def _trade(fields: Mapping[str, object], frame: str, receipt: Receipt) -> Messag
         return _past_trades(fields, frame, receipt)
     trade = values.mapping(member(fields, "trade"), "trade")
     event = making.trade(
-        _sent(fields, frame, receipt),
+        values.pair_name(member(fields, "pair")),
+        _sent_ms(fields),
+        receipt,
+        frame,
         values.price(member(trade, "price"), "price"),
         values.price(member(trade, "volume"), "volume"),
         values.figure(trade.get("amount"), "amount"),
@@ -197,9 +206,9 @@ def _trade(fields: Mapping[str, object], frame: str, receipt: Receipt) -> Messag
     return Push((event,))
 
 
-def _sent(fields: Mapping[str, object], frame: str, receipt: Receipt) -> making.Sent:
-    pair, moment = member(fields, "pair"), fields.get("TS")
-    return making.Sent(values.pair_name(pair), None if moment is None else values.utc8_ms(moment, "TS"), receipt, frame)
+def _sent_ms(fields: Mapping[str, object]) -> float | None:
+    moment = fields.get("TS")
+    return None if moment is None else values.utc8_ms(moment, "TS")
 
 
 def _past_trades(fields: Mapping[str, object], frame: str, receipt: Receipt) -> Message:

@@ -40,7 +40,7 @@ _DIRECTIONS: dict[str, tuple[Side, str | None]] = {
     for side in get_args(Side)
     for kind in (None, "market", "maker", "ioc", "fok")
 }
-_MS = {f"{ms:03}": ms for ms in range(1000)}
+_FRACTIONS = {f".{ms:03}": ms for ms in range(1000)}
 _seconds_ms: dict[str, int] = {}  # text of a second -> its moment; replaced entry by entry, so threads may share it
 _SECONDS_KEPT = 64
 # Epoch seconds reach this in the year 5138, epoch milliseconds did in 1973.
@@ -158,7 +158,7 @@ def price(content: object, name: str) -> Decimal:
 
 def figure(content: object, name: str = "") -> Decimal | None:
     """Give a number, or None for None; quick for what is usual."""
-    if type(content) is Decimal and _LEAST <= content <= _MOST:
+    if type(content) is Decimal and (_LEAST <= content <= _MOST or -_MOST <= content <= -_LEAST):
         return content
     return None if content is None else decimal(content, name)
 
@@ -179,6 +179,8 @@ def positive(content: object, name: str) -> Decimal:
 
 def whole(content: object, name: str) -> int:
     """Give a whole number."""
+    if type(content) is int and 0 <= content <= _FIRST_MS:
+        return content
     number = decimal(content, name)
     if number != number.to_integral_value():
         raise BadValueError(f"{name} is {number}, not a whole number")
@@ -240,14 +242,12 @@ def utc8(content: object, name: str) -> datetime:
 def utc8_ms(content: object, name: str) -> float:
     """Read such a moment as milliseconds of Unix time; quick for the second that was read last."""
     try:
-        second_ms = _seconds_ms.get(content[:19])  # type: ignore[index]  # a TypeError is caught
-        if second_ms is not None and len(content) == 23 and content[19] == ".":  # type: ignore[arg-type, index]  # it is text
-            return second_ms + _MS[content[20:]]  # type: ignore[index]  # as above
+        return _seconds_ms[content[:19]] + _FRACTIONS[content[19:]]  # type: ignore[index]  # a TypeError is caught
     except (TypeError, KeyError):
         pass
     moment = utc8(content, name)
     text = str(content)
-    if len(text) == 23 and text[20:] in _MS:
+    if text[19:] in _FRACTIONS:
         if len(_seconds_ms) >= _SECONDS_KEPT:
             _seconds_ms.clear()
         _seconds_ms[text[:19]] = round((moment.timestamp() - moment.microsecond / 1e6) * 1000)

@@ -37,6 +37,9 @@ class Stage(Enum):
     ASKED = 2
 
 
+_CALM, _ASKED = Stage.CALM, Stage.ASKED  # an enum's members are slow to get at, and this is done for every push
+
+
 class Watch:
     """One subscription's rhythm, and what is suspected of it. Used under the line's lock.
 
@@ -128,10 +131,10 @@ class Watch:
             self.lates += 1
         content = content_of(event)
         self._has_base = self._has_base or content is not None
-        if content is None or (_same(content, self._content) and not isinstance(event, Trade)):
+        if content is None or (not isinstance(event, Trade) and _same(content, self._content)):
             self._is_echoed = True
             return False
-        if self.stage is Stage.ASKED and isinstance(event, Ticker):
+        if self.stage is _ASKED and isinstance(event, Ticker):
             # The answer to a question about a ticker looks like a push, and may be one.
             self.answered(event, now_s)
             return False
@@ -235,7 +238,7 @@ class Watch:
         self._next_s = now_s + RECHECK_S
 
     def _calm(self, now_s: float) -> None:
-        self.stage = Stage.CALM
+        self.stage = _CALM
         self._calm_s = now_s
         self._next_s = None
         self._strikes = self._misses = 0
@@ -257,10 +260,10 @@ def newest(events: Sequence[Event]) -> Event | None:
 
 def content_of(event: Event) -> object:
     """Give what a push says, without the moments at which it was said; None where it says nothing."""
-    if isinstance(event, Depth):
-        return event.bids, event.asks
     if isinstance(event, Trade):
         return event.price, event.amount, event.side
+    if isinstance(event, Depth):
+        return event.bids, event.asks
     if isinstance(event, Ticker):
         return event.last, event.volume, event.high, event.low, event.turnover, event.change_pct
     if isinstance(event, Kline):

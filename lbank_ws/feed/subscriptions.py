@@ -28,6 +28,7 @@ class Subscriptions:
         self._all: dict[Topic, Wanted] = {}
         self._spellings: dict[str, Topic] = {}
         self._by_name: dict[tuple[Channel, str], list[Topic]] = {}
+        self._alone: dict[tuple[Channel, str], Wanted] = {}  # those of one name whose events need no second look
         self._asked: dict[Topic, float] = {}  # on this line, and when
         self._unanswered: dict[Topic, float] = {}  # those of them to be asked for again, should nothing come
         self._unopposed: dict[Topic, float] = {}  # those of them that count as live when no error comes
@@ -64,12 +65,14 @@ class Subscriptions:
         self._all[topic] = subscription
         self._by_name.setdefault((topic.channel, topic.pair), []).append(topic)
         self._steps[topic] = "subscribe"
+        self._alone.clear()
 
     def _want(self, topic: Topic) -> Wanted:
         known = self._all.get(topic)
         if known is not None and known.state is not Subscribed.REFUSED:
             return known
         subscription = self._all[topic] = Wanted(topic, self._nodes)
+        self._alone.clear()
         if known is None:
             self._by_name.setdefault((topic.channel, topic.pair), []).append(topic)
         # An end that was not sent yet need not be sent any more: the line still brings the topic.
@@ -85,6 +88,7 @@ class Subscriptions:
         if subscription is None:
             return False
         subscription.move(Happened.UNSUBSCRIBE)
+        self._alone.clear()
         self._spellings.pop(self._dialect.spelling(topic), None)
         topics = self._by_name[topic.channel, topic.pair]
         topics.remove(topic)
@@ -114,7 +118,11 @@ class Subscriptions:
 
     def of(self, event: Event) -> Wanted | None:
         """Give the subscription that an event belongs to, or None when nobody wants it."""
-        topics = self._by_name.get((event.channel, event.pair))
+        name = event.channel, event.pair
+        return self._alone.get(name) or self._of(event, name)
+
+    def _of(self, event: Event, name: tuple[Channel, str]) -> Wanted | None:
+        topics = self._by_name.get(name)
         if topics is None:
             if not isinstance(event, OrderUpdate):
                 return None
@@ -122,7 +130,10 @@ class Subscriptions:
             if topics is None:
                 return None
         if len(topics) == 1 and not isinstance(event, Kline):
-            return self._all[topics[0]]
+            known = self._all[topics[0]]
+            if topics[0].pair == event.pair:
+                self._alone[name] = known
+            return known
         return next((self._all[topic] for topic in topics if _fits(topic, event)), None)
 
     def get(self, topic: Topic) -> Wanted | None:

@@ -30,6 +30,10 @@ _SAID = {
     Cause.LATE: "what comes is old",
 }
 
+# Said once: to get at a member of an enum, or to make a union, takes its time, and this is done for every push.
+_ASKED, _LIVE = Stage.ASKED, Subscribed.LIVE
+_TELLING, _STATES = (Push, Reply), (Depth, Ticker)
+
 Question = Literal["ping", "request"]
 
 
@@ -74,7 +78,7 @@ class Vigil:
         """Fill in how the clocks stand, and learn from the frames how they do; the newest of them tells most."""
         newest_s = -math.inf
         for message in messages:
-            if isinstance(message, Push | Reply) and message.events:
+            if isinstance(message, _TELLING) and message.events:
                 sent_s = message.events[0].sent_s
                 if sent_s is not None and sent_s > newest_s:
                     newest_s = sent_s
@@ -92,13 +96,17 @@ class Vigil:
         known.ages.add(age_s, is_late=late)
         late = late and not event.channel.is_private  # late news of an order is news, and no reason to lose more of it
         watch = known.watch
-        is_asked = watch.stage is Stage.ASKED
+        is_asked = watch.stage is _ASKED
         has_news = watch.pushed(event, now.s, late=late)
         suspected: Flaw | None = None
-        if is_asked or late or known.state is not Subscribed.LIVE or (watch.is_suspected and not has_news):
+        if is_asked or late or known.state is not _LIVE or (not has_news and watch.is_suspected):
             suspected = self._decided(known, event, now, is_asked=is_asked, has_news=has_news, late=late)
-        self._rescheduled(watch)
-        if known.shelf is not None and isinstance(event, Depth | Ticker):
+            self._rescheduled(watch)
+        elif watch is self._first:
+            self._due_s = None
+        elif self._due_s is not None and self._due_s > now.s + self.habits.stale_after_s:  # else no news is due sooner
+            self._rescheduled(watch)
+        if known.shelf is not None and isinstance(event, _STATES):
             event = known.shelf.put(event, now.s, suspected=suspected)
         return known.topic, event
 

@@ -80,6 +80,11 @@ class Fetching:
 
     def take(self, line: int, reaction: Reaction) -> None:
         """Take what a line brought, and hand it on, what waits for a fetch excepted."""
+        if not (reaction.statuses or reaction.asked or reaction.answers):
+            with self._lock:
+                if not self._ledger.has_open() and self._passes(reaction):
+                    self._deliver(reaction)
+                    return
         lost = [status for status in reaction.statuses if status.kind == "lost"]
         topics = self._topics_of(line) if lost else ()
         changed = [status for status in reaction.statuses if _is_about_account(status)]
@@ -87,10 +92,6 @@ class Fetching:
         with self._lock:
             for pair in pairs:
                 self._pairs.setdefault(pair, False)
-            is_plain = not (lost or changed or reaction.asked or reaction.answers or self._ledger.has_open())
-            if is_plain and self._passes(reaction):
-                self._deliver(reaction)
-                return
             now = self._clock.now()
             ready = Reaction(statuses=reaction.statuses, faults=reaction.faults)
             for status in lost:
@@ -164,19 +165,19 @@ class Fetching:
 
     def _passes(self, reaction: Reaction) -> bool:
         """Note what is handed on as it is, which is nearly all; False when something of it must be decided about."""
-        fills: dict[Topic, Fill | None] = {}
-        for topic, _ in reaction.events:
-            if topic not in fills:
-                if topic not in self._fills:
+        newest = dict(reaction.events)
+        filled: dict[Topic, Fill] = {}
+        for topic in newest:
+            if topic not in self._fills:
+                return False
+            if (fill := self._fills[topic]) is not None:
+                if not fill.is_calm:
                     return False
-                fill = fills[topic] = self._fills[topic]
-                if fill is not None and not fill.is_calm:
-                    return False
-        newest: dict[Topic, Event] = {}
-        for topic, event in reaction.events:
-            newest[topic] = event
-            if (fill := fills[topic]) is not None:
-                fill.passed(event)
+                filled[topic] = fill
+        if filled:
+            for topic, event in reaction.events:
+                if topic in filled:
+                    filled[topic].passed(event)
         for topic, event in newest.items():
             self._ledger.pushed(topic, event)
         return True

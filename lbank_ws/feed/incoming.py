@@ -55,36 +55,34 @@ class Incoming:
         receipt = self._vigil.receipt(now)
         receipt.line = self._teller.line
         messages: list[Message] = []
+        decode = self._dialect.decode
         for frame in frames:
             if isinstance(frame, DecodeError):
                 reaction.faults.append(frame)
                 continue
             try:
-                messages.append(self._dialect.decode(frame, receipt))
+                messages.append(decode(frame, receipt))
             except DecodeError as error:
                 reaction.faults.append(error)
-        self._vigil.stamp(receipt, messages, now)
+        vigil = self._vigil
+        vigil.stamp(receipt, messages, now)
         self.is_plain = True
-        self._vigil.has_decided = False
+        vigil.has_decided = False
         for message in messages:
             if isinstance(message, Push):
-                self._push(message, reaction, now)
+                for event in message.events:
+                    if (wanted := vigil.push(event, now)) is not None:
+                        reaction.events.append(wanted)
+                    else:
+                        self.ignored += 1
             else:
                 self.is_plain = False
                 self._act(message, reaction, now)
-            if self._vigil.renewal is not None:
+            if vigil.renewal is not None:
                 break  # the line is cut; what came with it is behind what was lost
-        if self._vigil.has_decided:
+        if vigil.has_decided:
             self.is_plain = False
         return self.found(reaction, now)
-
-    def _push(self, message: Push, reaction: Reaction, now: Moment) -> None:
-        for event in message.events:
-            wanted = self._vigil.push(event, now)
-            if wanted is None:
-                self.ignored += 1
-            else:
-                reaction.events.append(wanted)
 
     def _act(self, message: Message, reaction: Reaction, now: Moment) -> None:
         match message:

@@ -250,7 +250,7 @@ class Line:
         if self._recorder is not None:
             for text in texts:
                 self._recorder.received(self.number, now.ns, text)
-        frames = [_read(text) for text in texts]
+        frames = _read(texts)
         with self._lock:
             reaction = self._session.heard(frames, now)
             # To find out when something is due costs as much as a message does; so that is done when it may be.
@@ -319,9 +319,16 @@ def _without_stacks(loss: BaseException | None) -> None:
         loss = loss.__cause__ or loss.__context__
 
 
-def _read(text: bytes) -> str | DecodeError:
-    """Give the text of a frame, or what is wrong with it."""
+def _read(texts: Sequence[bytes]) -> Sequence[str | DecodeError]:
+    """Give the texts of frames, or what is wrong with one."""
     try:
-        return text.decode("utf-8")
+        return [text.decode() for text in texts]
     except UnicodeDecodeError:
-        return DecodeError("it is not UTF-8", text.decode("utf-8", "replace"))
+        return [_read_one(text) for text in texts]
+
+
+def _read_one(text: bytes) -> str | DecodeError:
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        return DecodeError("it is not UTF-8", text.decode(errors="replace"))

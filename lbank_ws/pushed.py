@@ -6,9 +6,10 @@ how the clocks stand, which is `feed/offset.py`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Literal
+from typing import Any, Literal
 
 Side = Literal["buy", "sell"]
 Source = Literal["live", "backfill", "resync", "paper"]
@@ -40,7 +41,7 @@ class Receipt:
 class _Sent:
     """Moments of an event in milliseconds of Unix time; a `datetime` is made of one when it is looked at.
 
-    Either is made of the other at the first look, in a slot that is empty until then. So is the usual `source`.
+    Either is made of the other at the first look, in a slot that is empty until then; see `made_at_a_look`.
     """
 
     __slots__ = ("_sent_ms", "_traded_ms")
@@ -48,21 +49,24 @@ class _Sent:
     _sent_ms: float | None
     _traded_ms: float
 
-    if not TYPE_CHECKING:  # else every misspelt attribute would pass the type check
 
-        def __getattr__(self, name):
-            if name == "exchange_at":
-                value = None if self._sent_ms is None else _EPOCH + timedelta(milliseconds=self._sent_ms)
-            elif name == "source":
-                value = "live"
-            elif name == "traded_at":
-                value = _EPOCH + timedelta(milliseconds=self._traded_ms)
-            elif name == "_sent_ms":
-                value = None if self.exchange_at is None else self.exchange_at.timestamp() * 1000
-            else:
-                raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
-            object.__setattr__(self, name, value)
-            return value
+def made_at_a_look(kind: type, name: str, make: Callable[[Any], object]) -> None:
+    """Let an attribute whose slot is still empty be made at the first look.
+
+    A `__getattr__` would do the same, and make every other look at an event slower.
+    """
+    slot = kind.__dict__[name]
+    read, fill = slot.__get__, slot.__set__
+
+    def look(event: object) -> object:
+        try:
+            return read(event)
+        except AttributeError:
+            made = make(event)
+            fill(event, made)
+            return made
+
+    setattr(kind, name, property(look, fill))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +99,11 @@ class PushedEvent(_Sent):
     @property
     def sent_s(self) -> float | None:
         """When the exchange says it was sent, in seconds of Unix time; None without `exchange_at`."""
-        return None if self._sent_ms is None else self._sent_ms / 1000
+        try:
+            sent_ms = self._sent_ms
+        except AttributeError:
+            sent_ms = _filled_ms(self)
+        return None if sent_ms is None else sent_ms / 1000
 
     @property
     def age_s(self) -> float | None:
@@ -103,13 +111,32 @@ class PushedEvent(_Sent):
 
         The exchange's clock is not ours; the difference, as far as the client knows it, is taken out.
         """
-        sent_ms, receipt = self._sent_ms, self.receipt
-        if sent_ms is None or receipt.ahead_s is None:
-            return None
-        return receipt.ns / 1e9 - receipt.ahead_s - sent_ms / 1000
+        try:
+            sent_ms = self._sent_ms
+        except AttributeError:
+            sent_ms = _filled_ms(self)
+        receipt = self.receipt
+        ahead_s = receipt.ahead_s
+        return None if sent_ms is None or ahead_s is None else receipt.ns / 1e9 - ahead_s - sent_ms / 1000
 
     @property
     def late(self) -> bool:
         """Whether it came later than it should; False where the age is not known."""
         age_s = self.age_s
         return age_s is not None and age_s > self.receipt.late_after_s
+
+
+def moment(ms: float | None) -> datetime | None:
+    """Make a moment of milliseconds of Unix time."""
+    return None if ms is None else _EPOCH + timedelta(milliseconds=ms)
+
+
+def _filled_ms(event: PushedEvent) -> float | None:
+    """Fill in and give the milliseconds of an event that was made with a `datetime`."""
+    ms = None if event.exchange_at is None else event.exchange_at.timestamp() * 1000
+    object.__setattr__(event, "_sent_ms", ms)
+    return ms
+
+
+made_at_a_look(PushedEvent, "exchange_at", lambda event: moment(event._sent_ms))
+made_at_a_look(PushedEvent, "source", lambda _: "live")

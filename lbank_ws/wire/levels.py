@@ -79,9 +79,8 @@ class Levels(Sequence[Level]):
             # Each push is compared with the one before. Most differ, and do so near the top.
             if self._text and self._text == other._text:
                 return True
-            if (self._text or self._raw) and (other._text or other._raw):
-                if (self._best or self._first()) != (other._best or other._first()):
-                    return False
+            if self and other and (self._best or self._first()) != (other._best or other._first()):
+                return False
             return len(self) == len(other) and all(
                 mine == theirs or self._read(mine) == other._read(theirs)
                 for mine, theirs in zip(self._rows(), other._rows(), strict=True)

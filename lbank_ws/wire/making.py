@@ -1,32 +1,28 @@
 """Makes the events of pushes, quickly.
 
-Events are filled slot by slot: the `__init__` of a frozen dataclass takes twice as long, and this is done for every
-push. Moments stay numbers until they are looked at: `ms` is when it was sent, in milliseconds of Unix time, None where
-it does not say.
+The `__init__` of a frozen dataclass takes four times as long as what is done here, for every push: an event is filled
+as an object of a twin of its class that is not frozen, and becomes one of its class then. Moments stay numbers until
+they are looked at: `ms` is when it was sent, in milliseconds of Unix time, None where it does not say.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from decimal import Decimal
+from typing import Any
 
-from lbank_ws.events import Depth, MarketEvent, Receipt, Side, Ticker, Trade
+from lbank_ws.events import Depth, Receipt, Side, Ticker, Trade
 from lbank_ws.wire.levels import Levels
 
 
-def _setters(kind: type, *slots: str) -> list[Callable[[object, object], None]]:
-    return [getattr(kind, slot).__set__ for slot in slots]
+def _twin(kind: type) -> type:
+    """Give a class whose objects have the same slots, and can be changed."""
+    # Both of these, or none is as quick as those of an object.
+    thawed = {"__setattr__": object.__setattr__, "__delattr__": object.__delattr__}
+    return type(f"{kind.__name__}Twin", kind.__bases__, {"__slots__": kind.__dict__["__slots__"], **thawed})
 
 
 _new = object.__new__
-_receipt, _raw, _sent_ms, _traded_ms = _setters(MarketEvent, "receipt", "raw", "_sent_ms", "_traded_ms")
-_ticker_pair, _last, _high, _low, _volume, _turnover, _change_pct, _ticker_side = _setters(
-    Ticker, "pair", "last", "high", "low", "volume", "turnover", "change_pct", "side"
-)
-_depth_pair, _bids, _asks, _levels, _node, _fault = _setters(Depth, "pair", "bids", "asks", "levels", "node", "fault")
-_trade_pair, _price, _amount, _value, _trade_side, _order_type = _setters(
-    Trade, "pair", "price", "amount", "value", "side", "order_type"
-)
+_TICKER, _DEPTH, _TRADE = _twin(Ticker), _twin(Depth), _twin(Trade)
 
 
 def ticker(
@@ -43,19 +39,21 @@ def ticker(
     side: Side | None,
 ) -> Ticker:
     """Make a ticker."""
-    event = _new(Ticker)
-    _ticker_pair(event, pair)
-    _last(event, last)
-    _high(event, high)
-    _low(event, low)
-    _volume(event, volume)
-    _turnover(event, turnover)
-    _change_pct(event, change_pct)
-    _ticker_side(event, side)
-    _sent_ms(event, ms)
-    _receipt(event, receipt)
-    _raw(event, frame)
-    return event
+    event: Any = _new(_TICKER)
+    event.pair = pair
+    event._sent_ms = ms
+    event.receipt = receipt
+    event.raw = frame
+    event.last = last
+    event.high = high
+    event.low = low
+    event.volume = volume
+    event.turnover = turnover
+    event.change_pct = change_pct
+    event.side = side
+    event.__class__ = Ticker
+    made: Ticker = event
+    return made
 
 
 def depth(
@@ -69,17 +67,19 @@ def depth(
     node: str | None,
 ) -> Depth:
     """Make a book."""
-    event = _new(Depth)
-    _depth_pair(event, pair)
-    _bids(event, bids)
-    _asks(event, asks)
-    _levels(event, levels)
-    _node(event, node)
-    _fault(event, None)
-    _sent_ms(event, ms)
-    _receipt(event, receipt)
-    _raw(event, frame)
-    return event
+    event: Any = _new(_DEPTH)
+    event.pair = pair
+    event._sent_ms = ms
+    event.receipt = receipt
+    event.raw = frame
+    event.bids = bids
+    event.asks = asks
+    event.levels = levels
+    event.node = node
+    event.fault = None
+    event.__class__ = Depth
+    made: Depth = event
+    return made
 
 
 def trade(
@@ -94,15 +94,16 @@ def trade(
     traded_ms: float,
 ) -> Trade:
     """Make a trade."""
-    event = _new(Trade)
-    _trade_pair(event, pair)
-    _price(event, price)
-    _amount(event, amount)
-    _value(event, value)
-    _trade_side(event, direction[0])
-    _order_type(event, direction[1])
-    _traded_ms(event, traded_ms)
-    _sent_ms(event, ms)
-    _receipt(event, receipt)
-    _raw(event, frame)
-    return event
+    event: Any = _new(_TRADE)
+    event.pair = pair
+    event._sent_ms = ms
+    event.receipt = receipt
+    event.raw = frame
+    event.price = price
+    event.amount = amount
+    event.value = value
+    event.side, event.order_type = direction
+    event._traded_ms = traded_ms
+    event.__class__ = Trade
+    made: Trade = event
+    return made

@@ -28,6 +28,7 @@ class Secured:
         self._out = ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._in, self._out, server_hostname=host)
         self._leaving = memoryview(b"")  # encrypted, and not taken by the socket yet
+        self._has_ended = False
         self._promised = 0  # bytes of the last `send` that are encrypted, while not all of them have left
 
     def do_handshake(self) -> None:
@@ -52,22 +53,9 @@ class Secured:
     def recv(self, size: int) -> bytes:
         """Give what has come, about `size` bytes at most; empty when the peer has ended."""
         pieces: list[bytes] = []
-        while True:
-            try:
-                piece = self._tls.read(size)
-            except ssl.SSLWantReadError:
-                if self._out.pending:  # an answer of TLS itself, such as new keys
-                    with contextlib.suppress(BlockingIOError):
-                        self._flush()
-                if pieces:
-                    return b"".join(pieces)
-                self._fill()
-                continue
-            except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
-                piece = b""
-            if not piece:
-                return b"".join(pieces)
+        while not self._has_ended and (piece := self._opened(size, wait=not pieces)) is not None:
             pieces.append(piece)
+        return b"".join(pieces)
 
     def send(self, payload: bytes) -> int:
         """Send all of it; after `BlockingIOError` it must be called again with the same."""
@@ -92,6 +80,32 @@ class Secured:
         """Free the descriptor."""
         self._sock.close()
 
+    def _opened(self, size: int, *, wait: bool) -> bytes | None:
+        """Give what the next record holds; None where no whole one has come, and none is to be waited for.
+
+        At the end it is empty. Raises `BlockingIOError` when one is to be waited for, and nothing has come.
+        """
+        while not self._has_ended:
+            # A read of nothing would tell so by an exception, which takes longer than to open a record.
+            if self._in.pending or self._tls.pending():
+                try:
+                    piece = self._tls.read(size)
+                except ssl.SSLWantReadError:
+                    pass  # not all of a record
+                except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+                    self._has_ended = True
+                else:
+                    self._has_ended = not piece
+                    return piece
+            if self._out.pending:  # an answer of TLS itself, such as new keys
+                with contextlib.suppress(BlockingIOError):
+                    self._flush()
+            if not wait:
+                return None
+            if not self._has_ended:
+                self._fill()
+        return b""
+
     def _fill(self) -> None:
         """Take what has come; raises `BlockingIOError` when nothing has."""
         chunk = self._sock.recv(_CHUNK)
@@ -99,6 +113,7 @@ class Secured:
             self._in.write(chunk)
         else:
             self._in.write_eof()
+            self._has_ended = True
 
     def _flush(self) -> None:
         """Hand all that is encrypted to the socket; raises `BlockingIOError` when it takes no more."""

@@ -55,6 +55,18 @@ class Clock(Protocol):
         """Give those that can be read or written, as soon as there is one; empty when the time is over."""
 
 
+class Lasting(tuple[Waitable, ...]):
+    """Waitables that keep their descriptors, to be waited for again and again by one thread; that costs less so."""
+
+    _polls: tuple[Any, dict[int, Waitable]] | None = None
+
+    def polled(self, new_poll: Callable[[], Any], timeout_s: float) -> list[Waitable]:
+        """Give those that can be read, as soon as there is one; empty when the time is over."""
+        if self._polls is None:
+            self._polls = _registered(new_poll(), self, ())
+        return _polled(*self._polls, timeout_s)
+
+
 class SystemClock:
     """The computer's own clocks."""
 
@@ -65,7 +77,9 @@ class SystemClock:
     def wait(self, reading: Sequence[Waitable], writing: Sequence[Waitable], timeout_s: float) -> list[Waitable]:
         """Give those that can be read or written, as soon as there is one; empty when the time is over."""
         if _POLL is not None:
-            return _polled(_POLL(), reading, writing, timeout_s)
+            if isinstance(reading, Lasting) and not writing:
+                return reading.polled(_POLL, timeout_s)
+            return _polled(*_registered(_POLL(), reading, writing), timeout_s)
         with selectors.SelectSelector() as selector:
             for waitable in reading:
                 selector.register(waitable, selectors.EVENT_READ)
@@ -75,7 +89,7 @@ class SystemClock:
             return [key.fileobj for key, _ in ready]  # type: ignore[misc]  # what was registered comes back
 
 
-def _polled(poll: Any, reading: Sequence[Waitable], writing: Sequence[Waitable], timeout_s: float) -> list[Waitable]:
+def _registered(poll: Any, reading: Sequence[Waitable], writing: Sequence[Waitable]) -> tuple[Any, dict[int, Waitable]]:
     waiting: dict[int, Waitable] = {}
     for waitable in reading:
         poll.register(fd := waitable.fileno(), select.POLLIN)
@@ -83,8 +97,12 @@ def _polled(poll: Any, reading: Sequence[Waitable], writing: Sequence[Waitable],
     for waitable in writing:
         poll.register(fd := waitable.fileno(), select.POLLOUT)
         waiting[fd] = waitable
+    return poll, waiting
+
+
+def _polled(poll: Any, waiting: dict[int, Waitable], timeout_s: float) -> list[Waitable]:
     # Rounded up, else the last part of a millisecond would be waited for by going round and round.
-    return [waiting[fd] for fd, _ in poll.poll(math.ceil(max(0.0, timeout_s) * 1000))]
+    return [waiting[fd] for fd, _ in poll.poll(math.ceil(timeout_s * 1000) if timeout_s > 0 else 0)]
 
 
 class Waker:

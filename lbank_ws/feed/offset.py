@@ -75,9 +75,9 @@ class Offset:
             self._measured = _Measured(skew_s, error_s, answered.s)
             self._doubt_until_s = 0.0
 
-    def seen(self, exchange_s: float, now: Moment) -> None:
-        """Note what a push says of when it was sent, in Unix time; it cannot come before that."""
-        self._look(now)
+    def seen(self, exchange_s: float, now: Moment) -> float | None:
+        """Note what a push says of when it was sent, in Unix time; it cannot come before that. Gives `ahead_s`."""
+        wall_s = self._look(now)
         skew_s = exchange_s - now.s
         measured = self._measured
         if measured is None:
@@ -99,10 +99,13 @@ class Offset:
             if skew_s > max(freshest.skew_s, freshest.before_s) + SLACK_S:
                 self._doubt_until_s = 0.0
             self._freshest = freshest._replace(skew_s=skew_s)
+        return self._ahead_s(wall_s, now)
 
     def ahead_s(self, now: Moment) -> float | None:
         """Tell how far the wall clock is ahead of the exchange's, in seconds; None while that is not known."""
-        wall_s = self._look(now)
+        return self._ahead_s(self._look(now), now)
+
+    def _ahead_s(self, wall_s: float, now: Moment) -> float | None:
         skew_s = self._skew_s()
         return None if skew_s is None or now.s < self._doubt_until_s else wall_s - skew_s
 

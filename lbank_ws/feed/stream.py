@@ -17,7 +17,7 @@ from typing import Protocol
 
 from lbank_ws.causes import Cause
 from lbank_ws.errors import ConnectionLost
-from lbank_ws.feed.clock import Clock, Waker
+from lbank_ws.feed.clock import Clock, Lasting, Waker
 from lbank_ws.feed.fastread import Reader
 from lbank_ws.quoting import quoted
 
@@ -98,11 +98,13 @@ class Stream:
         self._waker = waker
         self._limits = limits
         self._is_stopping = is_stopping
+        self._waking = Lasting((sock, waker))
         self._buffer = b""
         self._read_to = 0
         self._is_more_likely = True  # so much came last time that more may have come meanwhile
         self._reader = Reader(limits.message_bytes)
         self._is_open = False
+        self._has_begun = True  # the frame that is read now, or the handshake; its deadline is set
         self._is_broken = False
         self._deadline_s = clock.now().s + limits.handshake_s
         self._bytes = self._bytes_before = 0
@@ -117,13 +119,12 @@ class Stream:
             ConnectionLost: The peer ended TCP.
         """
         if self._read_to == len(self._buffer) and not (self._is_more_likely and self._take()):
-            ready = self._clock.wait([self._sock, self._waker], [], until_s - self._clock.now().s)
+            ready = self._clock.wait(self._waking, (), until_s - self._clock.now().s)
             if self._waker in ready:
                 self._waker.calm()
             if not self._take():
                 return False
-        self._deadline_s = self._clock.now().s + self._limits.message_s
-        self._bytes_before, self._reads_before = self._bytes, self._reads
+        self._has_begun = False
         return True
 
     def texts(self) -> list[bytes]:
@@ -151,6 +152,7 @@ class Stream:
     def closing(self, within_s: float) -> None:
         """Let a polite close go on although the line is stopping, until its time is over."""
         self._is_stopping = lambda: False
+        self._has_begun = True
         self._deadline_s = self._clock.now().s + within_s
 
     def break_off(self) -> None:
@@ -168,6 +170,8 @@ class Stream:
 
     def recv(self, size: int) -> bytes:
         """Give at least one and at most `size` bytes."""
+        if not self._has_begun:
+            self._begin()
         self._reads += 1
         if not self._is_open:
             self._read_head()
@@ -214,6 +218,12 @@ class Stream:
 
     # How it is done.
 
+    def _begin(self) -> None:
+        """Begin a frame that websocket-client reads."""
+        self._has_begun = True
+        self._deadline_s = self._clock.now().s + self._limits.message_s
+        self._bytes_before, self._reads_before = self._bytes, self._reads
+
     def _take(self) -> bool:
         """Take what has come; False when nothing has."""
         if self._is_broken:
@@ -237,9 +247,7 @@ class Stream:
         left_s = deadline_s - self._clock.now().s
         if left_s <= 0:
             raise self._lost(Cause.STALLED, f"{doing} did not finish in time")
-        self._clock.wait(
-            [self._waker] if writing else [self._sock, self._waker], [self._sock] if writing else [], left_s
-        )
+        self._clock.wait([self._waker] if writing else self._waking, [self._sock] if writing else (), left_s)
         self._waker.calm()
 
     def _read_head(self) -> None:

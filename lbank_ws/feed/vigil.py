@@ -82,9 +82,8 @@ class Vigil:
                 sent_s = message.events[0].sent_s
                 if sent_s is not None and sent_s > newest_s:
                     newest_s = sent_s
-        if newest_s > -math.inf:
-            self._offset.seen(newest_s, now)
-        receipt.ahead_s = self._offset.ahead_s(now)
+        offset = self._offset
+        receipt.ahead_s = offset.seen(newest_s, now) if newest_s > -math.inf else offset.ahead_s(now)
 
     def push(self, event: Event, now: Moment) -> tuple[Topic, Event] | None:
         """Take a push; give it with its topic and with what is wrong with it, or None when nobody wants it."""

@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbank_ws.feed.clock import SystemClock, Waitable, Waker
+from lbank_ws.causes import Cause
+from lbank_ws.errors import ConnectionLost
+from lbank_ws.feed.clock import Moment, SystemClock, Waitable, Waker
 from lbank_ws.feed.fastread import Reader, is_known
 from lbank_ws.feed.stream import Limits, Stream
 
@@ -126,6 +128,36 @@ def test_pings_between_messages_do_not_use_up_the_budget_of_a_message():
         assert stream.recv(2) == ping
         stream.control_ended()
         assert stream.texts() == [b"abc"]
+
+
+def test_goodbye_takes_no_longer_than_it_may():
+    """A peer that never answers it must not hold up the end for as long as a frame may take."""
+    clock = Hurried()
+    stream = Stream(Pieces([framed(b"abc")]), clock, Waker(), Limits(message_s=5.0), lambda: False)
+    stream._is_open = True
+    assert stream.ready(0.0)
+    assert stream.texts() == [b"abc"]
+
+    stream.closing(0.5)
+    with pytest.raises(ConnectionLost) as lost:
+        stream.recv(2)
+
+    assert lost.value.cause is Cause.STALLED
+    assert clock.waited_s == pytest.approx(0.5)
+
+
+class Hurried:
+    """A clock whose waits are over at once."""
+
+    def __init__(self) -> None:
+        self.waited_s = 0.0
+
+    def now(self) -> Moment:
+        return Moment(1000.0 + self.waited_s, 0)
+
+    def wait(self, reading: Sequence[Waitable], writing: Sequence[Waitable], timeout_s: float) -> list[Waitable]:
+        self.waited_s += timeout_s
+        return []
 
 
 class Impatient(SystemClock):

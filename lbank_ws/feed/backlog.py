@@ -130,7 +130,7 @@ class Backlog:
         self.dropped = 0
         self._limit = limit
         self._merging = frozenset(channel for channel, policy in policies.items() if policy is Policy.MERGE)
-        self._queue: deque[_Item] = deque()
+        self._queue: deque[_Item | tuple[Topic, Event]] = deque()  # a pair where nothing replaces or precedes it
         self._calls = 0  # how many in the queue are no events, and take no room
         self._newest: dict[Topic, _Item] = {}  # of those that can be replaced
         self._holes: dict[Topic, _Hole] = {}  # in the order in which they began
@@ -161,7 +161,10 @@ class Backlog:
         if waiting >= self._limit and (waiting >= 2 * self._limit or not topic.channel.is_private):
             self._drop(topic, event)
             return
-        item = _Item(topic, event, self._holes.pop(topic, None) if self._holes else None, is_good)
+        if is_good is None and not self._holes:
+            self._queue.append((topic, event))
+            return
+        item = _Item(topic, event, self._holes.pop(topic, None), is_good)
         self._queue.append(item)
         if is_good is not None:
             item.older, self._newest[topic] = newest, item
@@ -188,8 +191,15 @@ class Backlog:
     def take_some(self, count: int) -> list[tuple[Topic | None, Content]]:
         """Give so many that come next, or fewer; empty when nothing waits and no gap is left to tell."""
         taken: list[tuple[Topic | None, Content]] = []
-        while len(taken) < count and (item := self.take()) is not None:
-            taken.append(item)
+        queue = self._queue
+        while len(taken) < count:
+            if queue and isinstance(first := queue[0], tuple):
+                queue.popleft()
+                taken.append(first)
+            elif (item := self.take()) is not None:
+                taken.append(item)
+            else:
+                break
         return taken
 
     def take(self) -> tuple[Topic | None, Content] | None:
@@ -197,6 +207,9 @@ class Backlog:
         if not self._queue:
             return self._last_gap()
         item = self._queue[0]
+        if isinstance(item, tuple):
+            self._queue.popleft()
+            return item
         topic = item.topic
         if item.hole is not None and topic is not None:
             gap, item.hole = item.hole.gap(topic), None

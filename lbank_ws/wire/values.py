@@ -148,11 +148,12 @@ def decimal(content: object, name: str) -> Decimal:
 
 def price(content: object, name: str) -> Decimal:
     """Give a number that is 0 or more; quick for what is usual."""
-    number = content
-    if type(number) is str and len(number) <= _LONGEST_NUMBER and _NUMBER.fullmatch(number):
-        number = Decimal(number)
-    if type(number) is Decimal and _LEAST <= number <= _MOST:
-        return number
+    if type(content) is Decimal and _LEAST <= content <= _MOST:
+        return content
+    if type(content) is str and len(content) <= _LONGEST_NUMBER and _NUMBER.fullmatch(content):
+        number = Decimal(content)
+        if _LEAST <= number <= _MOST:
+            return number
     return positive(content, name)
 
 

@@ -34,6 +34,7 @@ _BARE = "pass"
 _STARTS = {
     "python -c pass": ("-c", _BARE),
     "import lbank_ws": ("-c", "import lbank_ws"),
+    "from lbank_ws import LBankClient": ("-c", "from lbank_ws import LBankClient"),
     "lbank-ws --help": ("-m", "lbank_ws", "--help"),
 }
 
@@ -102,19 +103,23 @@ def starts(times: int) -> list[dict[str, Any]]:
             subprocess.run([sys.executable, *arguments], stdout=subprocess.DEVNULL, timeout=30, check=True)
             took_ms[name].append((time.perf_counter() - began_s) * 1000)
     bare = median(took_ms["python -c pass"])
-    loaded = subprocess.run(
-        [sys.executable, "-c", "import lbank_ws, sys; print(int('requests' in sys.modules), len(sys.modules))"],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=True,
-    ).stdout.split()
     rows: list[dict[str, Any]] = [
         {"what": name, "ms": round(median(each), 1), "above_bare_ms": round(median(each) - bare, 1)}
         for name, each in took_ms.items()
     ]
-    rows[1] |= {"loads_requests": loaded[0] == "1", "modules": int(loaded[1])}
+    for row in rows:
+        arguments = _STARTS[row["what"]]
+        if arguments[0] == "-c":
+            row |= _loaded(arguments[1])
     return rows
+
+
+def _loaded(program: str) -> dict[str, Any]:
+    count = "; import sys; print(int('requests' in sys.modules), len(sys.modules))"
+    told = subprocess.run(
+        [sys.executable, "-c", program + count], capture_output=True, text=True, timeout=30, check=True
+    ).stdout.split()
+    return {"loads_requests": told[0] == "1", "modules": int(told[1])}
 
 
 def table(records: Sequence[dict[str, Any]]) -> str:

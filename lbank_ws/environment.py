@@ -11,8 +11,6 @@ import os
 import stat
 from collections.abc import Collection
 
-from dotenv import dotenv_values
-
 from lbank_ws.errors import UsageError
 from lbank_ws.quoting import quoted
 
@@ -44,6 +42,8 @@ def environment(secret: Collection[str] = ()) -> dict[str, str]:
         return dict(os.environ)
     if not stat.S_ISREG(status.st_mode):
         raise UsageError(f"{path} is not a regular file; write NAME=value lines into an ordinary file")
+    from dotenv import dotenv_values  # not needed where there is no such file
+
     try:
         from_file = dotenv_values(path, interpolate=False)
     except (OSError, UnicodeError) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 import threading
@@ -408,6 +409,24 @@ def test_twenty_clients_see_the_same_trades(box):
             line.shutdown()
 
     assert all(each == heard[0] for each in heard)
+
+
+def test_clients_that_hang_up_in_the_handshake_are_no_error(box, caplog):
+    """A program that ends at once is no fault of the exchange, and its user should not read a traceback about it."""
+    address = box.v2_url.removeprefix("ws://").partition("/")[0]
+    host, _, port = address.rpartition(":")
+    handshake = (
+        f"GET /ws/V2/ HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+
+    for _ in range(100):
+        with socket.create_connection((host, int(port)), timeout=DEADLINE_S) as hasty:
+            hasty.sendall(handshake.encode())
+    with client(box.v2_url, subscribe("trade")) as line:
+        assert first(line, lambda message: message.get("type") == "trade")
+
+    assert not [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
 
 
 # --- the package

@@ -22,7 +22,7 @@ from lbank_ws.sandbox.faults.active import Planned
 from lbank_ws.sandbox.faults.calls import disturbing
 from lbank_ws.sandbox.faults.control import control_routes
 from lbank_ws.sandbox.faults.mischief import Mischief
-from lbank_ws.sandbox.line import ANSWER_WITHIN_S, Line
+from lbank_ws.sandbox.line import ANSWER_WITHIN_S, Line, hands_shaken
 from lbank_ws.sandbox.market import SLOT_MS, Happening, Market
 from lbank_ws.sandbox.orders import Order
 from lbank_ws.sandbox.rest import Rest
@@ -213,10 +213,10 @@ class Floor:
         """Give the routes of the exchange."""
         from aiohttp import web  # late, as in `loop_thread.py`
 
-        async def v2(request: web.Request) -> web.WebSocketResponse:
+        async def v2(request: web.Request) -> web.StreamResponse:
             return await self._serve(request, V2Visitor)
 
-        async def simple(request: web.Request) -> web.WebSocketResponse:
+        async def simple(request: web.Request) -> web.StreamResponse:
             return await self._serve(request, SimpleVisitor)
 
         application = web.Application(middlewares=[disturbing(self.mischief)])
@@ -225,16 +225,16 @@ class Floor:
         application.add_routes(control_routes(self.mischief))
         return application
 
-    async def _serve(self, request: web.Request, dialect: type[Visitor]) -> web.WebSocketResponse:
+    async def _serve(self, request: web.Request, dialect: type[Visitor]) -> web.StreamResponse:
         """Serve one client from its handshake to its end."""
         from aiohttp import web  # late, as in `loop_thread.py`
 
         response = web.WebSocketResponse(
             timeout=ANSWER_WITHIN_S, autoping=False, compress=False, max_msg_size=_LARGEST_REQUEST
         )
-        await response.prepare(request)
-        if request.transport is None:  # gone again
-            return response
+        transport = await hands_shaken(response, request)
+        if transport is None:
+            return web.Response()  # for nobody: the first one cannot be used any more
         self.connections += 1
         visitor = dialect(
             self.connections,
@@ -247,7 +247,7 @@ class Floor:
             desk=self.desk,
         )
         trouble = self.mischief.trouble(visitor.number, visitor.dialect, request.remote or "127.0.0.1")
-        line = Line(visitor, response, request.transport, trouble)
+        line = Line(visitor, response, transport, trouble)
         self._audience.enter(line)
         try:
             await line.serve(lambda text: visitor.received(text, self.now_ms()))

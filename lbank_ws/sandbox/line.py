@@ -34,6 +34,14 @@ _STUCK_AFTER_S = 1.0
 _LINGER_NOT = struct.pack("hh" if hasattr(socket, "WSAStartup") else "ii", 1, 0)
 
 
+async def hands_shaken(response: web.WebSocketResponse, request: web.Request) -> asyncio.Transport | None:
+    """Shake hands with a client; give its transport, or None when it is gone again."""
+    with suppress(ConnectionResetError):
+        await response.prepare(request)
+        return request.transport
+    return None
+
+
 class Line:
     """A visitor's socket. Everything here runs on the loop of the box.
 

@@ -18,6 +18,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal
 
+from lbank_ws.sandbox.line import hands_shaken
 from lbank_ws.sandbox.loop_thread import LoopThread
 from lbank_ws.sandbox.outlet import ANSWER_WITHIN_S, Outlet
 from lbank_ws.sandbox.seat import Seat
@@ -143,11 +144,11 @@ class _Stage:
         if self.is_over and not self.awaits():
             return web.Response(status=410, reason="The recording is over", text="The recording is over.")
         response = web.WebSocketResponse(timeout=ANSWER_WITHIN_S, autoping=False, compress=False)
-        await response.prepare(request)
-        if request.transport is None:  # gone again
-            return response
+        transport = await hands_shaken(response, request)
+        if transport is None:
+            return web.Response()  # for nobody: the first one cannot be used any more
         seat = Seat(self._tape)
-        line = Outlet(response, request.transport)
+        line = Outlet(response, transport)
         self.lines.add(line)
         playing = asyncio.create_task(self._play(line, seat))
         pinging = asyncio.create_task(_ping(line, seat))

@@ -479,6 +479,21 @@ def test_depth_says_how_many_levels_and_from_which_node(key: str, sent: object, 
     assert getattr(depth, name) == expected
 
 
+@pytest.mark.parametrize("text", ["=1+1", "@SUM(A1)", "+1", "-1", "=cmd|' /C calc'!A1", "-x"])
+def test_no_text_of_an_event_begins_like_a_formula(text: str):
+    """Every text that the exchange chooses, but for the pair, may become a cell of a CSV that somebody opens."""
+    book = event(changed(DEPTH, "s", text))
+    deal = event(changed(TRADE, "trade.direction", "buy"))
+    with pytest.raises(DecodeError):
+        read(changed(KBAR, "kbar.slot", text))
+    try:
+        deal = event(changed(TRADE, "trade.direction", f"buy_{text}"))
+    except DecodeError:
+        pass  # it is no word at all
+
+    assert (book.node, deal.order_type) == (None, None)
+
+
 def test_empty_side_is_an_empty_book_not_an_error():
     """Thin markets have one."""
     depth = event(depth_frame())

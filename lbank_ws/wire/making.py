@@ -1,6 +1,6 @@
 """Makes the events of pushes, quickly.
 
-The `__init__` of a frozen dataclass takes four times as long as what is done here, for every push: an event is filled
+The `__init__` of a frozen dataclass takes many times as long as what is done here, for every push: an event is filled
 as an object of a twin of its class that is not frozen, and becomes one of its class then. Moments stay numbers until
 they are looked at: `ms` is when it was sent, in milliseconds of Unix time, None where it does not say.
 """

@@ -26,7 +26,8 @@ def _no_constant(constant: str) -> NoReturn:
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _UTC8 = timezone(timedelta(hours=8))
 _NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,4})?")
-_WORD = re.compile(r"[A-Za-z0-9_.-]{1,32}")
+# None begins with what makes a cell of a table a formula.
+_WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}")
 # No price or amount is near; beyond it even printing a number in plain notation would take much memory.
 _LARGEST_EXPONENT = 60
 _LONGEST_NUMBER = 1000
@@ -212,9 +213,9 @@ def direction(content: object) -> tuple[Side, str | None]:
     text = word(content)
     side, _, rest = (text or "").lower().partition("_")
     if side == "buy":
-        return "buy", rest or None
+        return "buy", word(rest)
     if side == "sell":
-        return "sell", rest or None
+        return "sell", word(rest)
     raise BadValueError(f"the direction is {shown(content)}, neither buy nor sell")
 
 

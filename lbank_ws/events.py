@@ -18,7 +18,7 @@ from lbank_ws.account_events import AccountEvent, BalanceUpdate, Fill, OrderStat
 from lbank_ws.causes import Flaw, GapCause
 from lbank_ws.channels import Channel, Topic
 from lbank_ws.errors import ConnectionLost, SubscriptionRefused
-from lbank_ws.pushed import LATE_AFTER_S, PushedEvent, Receipt, Side, Source, made_at_a_look, moment
+from lbank_ws.pushed import LATE_AFTER_S, PushedEvent, Receipt, Side, Source
 
 __all__ = [
     "LATE_AFTER_S",
@@ -173,9 +173,6 @@ class Trade(MarketEvent):
     side: Side
     order_type: str | None = None
     traded_at: datetime | None = None
-
-
-made_at_a_look(Trade, "traded_at", lambda trade: moment(trade._traded_ms))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,10 @@ how the clocks stand, which is `feed/offset.py`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
+from types import MemberDescriptorType
 from typing import Any, Literal
 
 Side = Literal["buy", "sell"]
@@ -38,24 +39,20 @@ class Receipt:
     line: int = field(default=0, compare=False)
 
 
-class _Sent:
-    """Moments of an event in milliseconds of Unix time; a `datetime` is made of one when it is looked at.
-
-    Either is made of the other at the first look, in a slot that is empty until then; see `made_at_a_look`.
-    """
-
-    __slots__ = ("_sent_ms", "_traded_ms")
-
-    _sent_ms: float | None
-    _traded_ms: float
+# What is made at the first look, and of what.
+_MADE: Mapping[str, Callable[[Any], object]] = {
+    "exchange_at": lambda event: None if event._sent_ms is None else _moment(event._sent_ms),
+    "traded_at": lambda trade: _moment(trade._traded_ms),
+    "source": lambda _: "live",
+}
 
 
-def made_at_a_look(kind: type, name: str, make: Callable[[Any], object]) -> None:
-    """Let an attribute whose slot is still empty be made at the first look.
+def _moment(ms: float) -> datetime:
+    return _EPOCH + timedelta(milliseconds=ms)
 
-    A `__getattr__` would do the same, and make every other look at an event slower.
-    """
-    slot = kind.__dict__[name]
+
+def _made_at_a_look(slot: MemberDescriptorType, make: Callable[[Any], object]) -> property:
+    """Let a slot that is still empty be filled at the first look."""
     read, fill = slot.__get__, slot.__set__
 
     def look(event: object) -> object:
@@ -66,7 +63,27 @@ def made_at_a_look(kind: type, name: str, make: Callable[[Any], object]) -> None
             fill(event, made)
             return made
 
-    setattr(kind, name, property(look, fill))
+    return property(look, fill)
+
+
+class _Sent:
+    """Moments of an event in milliseconds of Unix time; a `datetime` is made of one when it is looked at.
+
+    Either is made of the other at the first look, in a slot that is empty until then. So is the usual `source`. A
+    `__getattr__` would do the same, and make every other look at an event slower.
+    """
+
+    __slots__ = ("_sent_ms", "_traded_ms")
+
+    _sent_ms: float | None
+    _traded_ms: float
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        for name, make in _MADE.items():
+            # Python 3.10 gives a dataclass slots for what it inherits, too.
+            if isinstance(slot := cls.__dict__.get(name), MemberDescriptorType):
+                setattr(cls, name, _made_at_a_look(slot, make))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,17 +143,8 @@ class PushedEvent(_Sent):
         return age_s is not None and age_s > self.receipt.late_after_s
 
 
-def moment(ms: float | None) -> datetime | None:
-    """Make a moment of milliseconds of Unix time."""
-    return None if ms is None else _EPOCH + timedelta(milliseconds=ms)
-
-
 def _filled_ms(event: PushedEvent) -> float | None:
     """Fill in and give the milliseconds of an event that was made with a `datetime`."""
     ms = None if event.exchange_at is None else event.exchange_at.timestamp() * 1000
     object.__setattr__(event, "_sent_ms", ms)
     return ms
-
-
-made_at_a_look(PushedEvent, "exchange_at", lambda event: moment(event._sent_ms))
-made_at_a_look(PushedEvent, "source", lambda _: "live")

@@ -31,13 +31,12 @@ class Shelf:
         wrong_nodes: How many books came from nodes that do not count.
     """
 
-    __slots__ = ("_held_s", "_nodes", "_sent_s", "flaw", "held", "since", "wrong_nodes")
+    __slots__ = ("_held_s", "_nodes", "flaw", "held", "since", "wrong_nodes")
 
     def __init__(self, nodes: str | None) -> None:
         self._nodes = nodes
         self.held: Depth | Ticker | None = None
         self._held_s = 0.0
-        self._sent_s: float | None = None  # when it was sent
         self.flaw: Flaw | None = Flaw.NOTHING_YET
         self.since: datetime | None = None
         self.wrong_nodes = 0
@@ -53,7 +52,6 @@ class Shelf:
         flaw = suspected or self._flaw_of(event, now_s)
         if flaw is None:
             self.held, self._held_s, self.flaw, self.since = event, now_s, None, None
-            self._sent_s = event.sent_s
             return event
         self.wrong_nodes += flaw is Flaw.WRONG_NODE
         self.spoil(flaw, event.received_at)
@@ -90,7 +88,8 @@ class Shelf:
             flaw = flaw_of(event, self._nodes)
             if flaw is not None:
                 return flaw
-        held_s = self._sent_s
+        held = self.held
+        held_s = None if held is None else held.sent_s
         is_older = held_s is not None and sent_s is not None and sent_s < held_s
         # One that is not served any more stands in nobody's way: a clock of theirs may have been set back.
         return Flaw.OLDER if is_older and self.why_not(now_s, event.receipt.late_after_s) is None else None

@@ -181,7 +181,7 @@ def positive(content: object, name: str) -> Decimal:
 
 def whole(content: object, name: str) -> int:
     """Give a whole number."""
-    if type(content) is int and 0 <= content <= _FIRST_MS:
+    if type(content) is int and 0 <= content <= _MOST:
         return content
     number = decimal(content, name)
     if number != number.to_integral_value():

@@ -31,12 +31,13 @@ class Shelf:
         wrong_nodes: How many books came from nodes that do not count.
     """
 
-    __slots__ = ("_held_s", "_nodes", "flaw", "held", "since", "wrong_nodes")
+    __slots__ = ("_held_s", "_held_sent_s", "_nodes", "flaw", "held", "since", "wrong_nodes")
 
     def __init__(self, nodes: str | None) -> None:
         self._nodes = nodes
         self.held: Depth | Ticker | None = None
         self._held_s = 0.0
+        self._held_sent_s: float | None = None
         self.flaw: Flaw | None = Flaw.NOTHING_YET
         self.since: datetime | None = None
         self.wrong_nodes = 0
@@ -52,6 +53,7 @@ class Shelf:
         flaw = suspected or self._flaw_of(event, now_s)
         if flaw is None:
             self.held, self._held_s, self.flaw, self.since = event, now_s, None, None
+            self._held_sent_s = event.sent_s
             return event
         self.wrong_nodes += flaw is Flaw.WRONG_NODE
         self.spoil(flaw, event.received_at)
@@ -79,20 +81,19 @@ class Shelf:
         return self.flaw
 
     def _flaw_of(self, event: Depth | Ticker, now_s: float) -> Flaw | None:
-        sent_s = event.sent_s
-        if sent_s is not None and event.receipt.ahead_s is None:
-            return Flaw.CLOCK
-        if event.late:
-            return Flaw.LATE
-        if isinstance(event, Depth):
-            flaw = flaw_of(event, self._nodes)
-            if flaw is not None:
-                return flaw
-        held = self.held
-        held_s = None if held is None else held.sent_s
-        is_older = held_s is not None and sent_s is not None and sent_s < held_s
+        sent_s, age_s = event.sent_s, event.age_s
+        if sent_s is not None:
+            if age_s is None:
+                return Flaw.CLOCK
+            if age_s > event.receipt.late_after_s:
+                return Flaw.LATE
+        if isinstance(event, Depth) and (flaw := flaw_of(event, self._nodes)) is not None:
+            return flaw
+        held_s = self._held_sent_s
+        if held_s is None or sent_s is None or sent_s >= held_s:
+            return None
         # One that is not served any more stands in nobody's way: a clock of theirs may have been set back.
-        return Flaw.OLDER if is_older and self.why_not(now_s, event.receipt.late_after_s) is None else None
+        return Flaw.OLDER if self.why_not(now_s, event.receipt.late_after_s) is None else None
 
 
 def flaw_of(book: Depth, nodes: str | None) -> Flaw | None:

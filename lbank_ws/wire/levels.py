@@ -21,6 +21,7 @@ _NUMBER = r"[0-9]{1,40}(?:\.[0-9]{1,40})?"
 _PAIR = rf'\["{_NUMBER}","{_NUMBER}"\]'
 _PLAIN = re.compile(rf"\[{_PAIR}(?:,{_PAIR})*\]")
 _BEST = re.compile(rf'\[\["({_NUMBER})","({_NUMBER})"\]')
+_BEST_JSON = re.compile(_BEST.pattern.encode())
 _NAME = len('"asks":')
 _MOST_REST = 1000  # characters of a frame without its levels
 
@@ -35,14 +36,29 @@ class Levels(Sequence[Level]):
         frame: Where they come from, for an error.
     """
 
-    __slots__ = ("_best", "_frame", "_levels", "_raw", "_text")
+    __slots__ = ("_best", "_frame", "_json", "_levels", "_raw", "_text")
 
     def __init__(self, raw: list[object] | str, frame: str) -> None:
-        self._text = raw if isinstance(raw, str) else ""
+        self._text: str | None = raw if isinstance(raw, str) else ""  # None while nobody has asked for it
         self._raw = None if isinstance(raw, str) else raw
+        self._json: bytes | None = None  # of that text
         self._frame = frame
         self._best: Level | None = None
         self._levels: tuple[Level, ...] | None = None
+
+    @classmethod
+    def of_json(cls, json: bytes, frame: str) -> Levels | None:
+        """Make them of ASCII that is JSON, which is read no further than to the best level; None where that is unusual.
+
+        It may be any object of bytes, such as a view of the frame, and is kept as it is.
+        """
+        best = _BEST_JSON.match(json)
+        if best is None:
+            return None
+        levels = cls("", frame)
+        levels._text, levels._json = None, json
+        levels._best = Level(Decimal(str(best[1], "ascii")), Decimal(str(best[2], "ascii")))
+        return levels
 
     @property
     def plain_text(self) -> str | None:
@@ -50,13 +66,14 @@ class Levels(Sequence[Level]):
 
         Then it says what reading it would give, and is not read for it; else None.
         """
-        return self._text if self._text and _PLAIN.fullmatch(self._text) else None
+        text = self._read_text()
+        return text if text and _PLAIN.fullmatch(text) else None
 
     def __len__(self) -> int:
         return len(self._rows())
 
     def __bool__(self) -> bool:
-        return bool(self._text or self._raw)
+        return bool(self._best or self._text or self._raw)
 
     @overload
     def __getitem__(self, index: int) -> Level: ...
@@ -65,9 +82,11 @@ class Levels(Sequence[Level]):
     def __getitem__(self, index: slice) -> tuple[Level, ...]: ...
 
     def __getitem__(self, index: int | slice) -> Level | tuple[Level, ...]:
+        if index == 0 and self._best is not None:
+            return self._best
         if self._levels is None and isinstance(index, int):
             if index == 0:
-                return self._best or self._first()
+                return self._first()
             return self._read(self._rows()[index])
         return self._all()[index]
 
@@ -77,7 +96,8 @@ class Levels(Sequence[Level]):
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Levels):
             # Each push is compared with the one before. Most differ, and do so near the top.
-            if self._text and self._text == other._text:
+            printed = self._json or self._text
+            if printed and printed == (other._json or other._text):
                 return True
             if self and other and (self._best or self._first()) != (other._best or other._first()):
                 return False
@@ -101,15 +121,20 @@ class Levels(Sequence[Level]):
     def _first(self) -> Level:
         """Give the best level, and leave the others unread."""
         if self._best is None:
-            plain = _BEST.match(self._text)
+            plain = _BEST.match(self._read_text())
             if plain is not None:
                 self._best = Level(Decimal(plain[1]), Decimal(plain[2]))
         return self._best or self._read(self._rows()[0])
 
+    def _read_text(self) -> str:
+        if self._text is None:
+            self._text = str(self._json or b"", "ascii")
+        return self._text
+
     def _rows(self) -> list[object]:
         if self._raw is None:
             try:
-                self._raw = rows(json_value(self._text), "this side")
+                self._raw = rows(json_value(self._read_text()), "this side")
             except (ValueError, InvalidOperation, RecursionError, BadValueError):
                 raise DecodeError("a side of the book is no list of levels", self._frame) from None
         return self._raw

@@ -6,7 +6,7 @@ to that, errors among it. Source of the shapes: docs/reference/wire.md, "V2".
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal, DecimalException
 
 import msgspec
 
@@ -16,7 +16,8 @@ from lbank_ws.wire.levels import Levels
 
 _SHORT = 1000  # characters; nothing but a book is longer
 
-# A number is as yet what it was in JSON, a fraction a `Decimal`: what counts as one is decided in `values.py`.
+# A number is as yet what it was in JSON, a fraction a `Decimal`: what counts as one is decided in `values.py`. A fraction
+# that is not zero has been through `values.fraction`, and is one.
 _Value = object
 
 
@@ -54,7 +55,8 @@ class _Push(msgspec.Struct):
     s: _Value = None  # of a book: its node
 
 
-_decode = msgspec.json.Decoder(_Push, float_hook=Decimal).decode
+_decode = msgspec.json.Decoder(_Push, float_hook=values.fraction).decode
+_ZERO = Decimal(0)
 
 
 def read(frame: str, receipt: Receipt) -> Ticker | Trade | Depth | None:
@@ -69,53 +71,55 @@ def read(frame: str, receipt: Receipt) -> Ticker | Trade | Depth | None:
             return _ticker(push, push.tick, frame, receipt)
         if push.type == "depth" and push.depth is not None:
             return _depth(push, push.depth, frame, receipt)
-    except (msgspec.MsgspecError, values.BadValueError, InvalidOperation, RecursionError):
+    except (msgspec.MsgspecError, values.BadValueError, DecimalException, RecursionError):
         pass  # whoever reads it next says what is wrong
     return None
 
 
 def _ticker(push: _Push, tick: _Tick, frame: str, receipt: Receipt) -> Ticker:
+    last, high, low, volume, turnover, change = tick.latest, tick.high, tick.low, tick.vol, tick.turnover, tick.change
     figure = values.figure
     return making.ticker(
         values.pair_name(push.pair),
         values.utc8_ms(push.TS, "TS"),
         receipt,
         frame,
-        values.price(tick.latest, "latest"),
-        figure(tick.high),
-        figure(tick.low),
-        figure(tick.vol),
-        figure(tick.turnover),
-        figure(tick.change),
+        last if type(last) is Decimal and last > _ZERO else values.price(last, "latest"),
+        high if type(high) is Decimal and high else figure(high),
+        low if type(low) is Decimal and low else figure(low),
+        volume if type(volume) is Decimal and volume else figure(volume),
+        turnover if type(turnover) is Decimal and turnover else figure(turnover),
+        change if type(change) is Decimal and change else figure(change),
         values.side_or_none(tick.dir),
     )
 
 
 def _trade(push: _Push, trade: _Trade, frame: str, receipt: Receipt) -> Trade:
+    price, amount, value = trade.price, trade.volume, trade.amount
     return making.trade(
         values.pair_name(push.pair),
         values.utc8_ms(push.TS, "TS"),
         receipt,
         frame,
-        values.price(trade.price, "price"),
-        values.price(trade.volume, "volume"),
-        values.figure(trade.amount),
+        price if type(price) is Decimal and price > _ZERO else values.price(price, "price"),
+        amount if type(amount) is Decimal and amount > _ZERO else values.price(amount, "volume"),
+        value if type(value) is Decimal and value else values.figure(value),
         values.direction(trade.direction),
         values.utc8_ms(trade.TS, "trade.TS"),
     )
 
 
 def _depth(push: _Push, sides: _Sides, frame: str, receipt: Receipt) -> Depth | None:
-    bids, asks = str(sides.bids, "ascii"), str(sides.asks, "ascii")
-    if not bids.startswith("[[") or not asks.startswith("[["):
+    bids, asks = Levels.of_json(sides.bids, frame), Levels.of_json(sides.asks, frame)
+    if bids is None or asks is None:
         return None
     return making.depth(
         values.pair_name(push.pair),
         values.utc8_ms(push.TS, "TS"),
         receipt,
         frame,
-        Levels(bids, frame),
-        Levels(asks, frame),
+        bids,
+        asks,
         None if push.count is None else values.whole(push.count, "count"),
         values.word(push.s),
     )

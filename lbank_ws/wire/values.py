@@ -9,7 +9,18 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
-from decimal import Decimal, InvalidOperation
+from decimal import (
+    Clamped,
+    Context,
+    Decimal,
+    FloatOperation,
+    Inexact,
+    InvalidOperation,
+    Overflow,
+    Rounded,
+    Subnormal,
+    Underflow,
+)
 from functools import lru_cache
 from typing import NoReturn, get_args
 
@@ -31,6 +42,13 @@ _WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}")
 # No price or amount is near; beyond it even printing a number in plain notation would take much memory.
 _LARGEST_EXPONENT = 60
 _LONGEST_NUMBER = 1000
+# Gives a fraction exactly as printed, or raises `DecimalException` where it is far from any price; zero it lets pass.
+fraction = Context(
+    prec=_LONGEST_NUMBER,
+    Emin=-_LARGEST_EXPONENT,
+    Emax=_LARGEST_EXPONENT,
+    traps=[Clamped, FloatOperation, Inexact, InvalidOperation, Overflow, Rounded, Subnormal, Underflow],
+).create_decimal
 _LEAST, _MOST = Decimal(f"1e-{_LARGEST_EXPONENT}"), Decimal(f"1e{_LARGEST_EXPONENT}")
 _DECODER = json.JSONDecoder(parse_float=Decimal, parse_constant=_no_constant)
 _TEXT_DECODER = json.JSONDecoder(parse_float=str, parse_constant=_no_constant)

@@ -60,7 +60,7 @@ class Case:
     def phases(self, name: str, scale: float) -> list[tuple[str, int]]:
         """Give what is sent."""
         if self.is_busy:
-            return [("warm", 20), ("flood", 40_000)]
+            return [("warm", 20), ("flood", 400_000)]
         flood = int(FLOOD[self.workload] * SUBJECTS[name].haste * scale)
         return [("warm", 500), ("pace", 1_000 if scale < 1 else 10_000), ("flood", flood)]
 

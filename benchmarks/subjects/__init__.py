@@ -78,6 +78,7 @@ SUBJECTS = {
     "lbank_ws": Subject("ours.listen", variables={"LBANK_WS_FAST": "0"}, haste=2),
     "lbank_ws+fast": Subject("ours.listen", ("msgspec",), haste=2),
     REFERENCE: Subject("raw.with_picows", ("picows", "orjson"), haste=4),
+    "picows+orjson+same-events": Subject("raw.with_picows_same_events", ("picows", "orjson"), haste=4),
     "picows+orjson+uvloop": Subject("raw.with_picows_uvloop", ("picows", "orjson", "uvloop"), haste=4),
     "aiohttp+orjson": Subject("raw.with_aiohttp_orjson", ("aiohttp", "orjson"), haste=4),
     "aiohttp": Subject("raw.with_aiohttp", ("aiohttp",), haste=4),

@@ -6,10 +6,13 @@ import asyncio
 import json
 import ssl
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from subjects import Feed
 from subjects.by_hand import Reader
+
+if TYPE_CHECKING:
+    from subjects.same_events import EventReader  # it brings this package into the process
 
 Loads = Callable[[Any], Any]
 
@@ -120,22 +123,33 @@ async def _aiohttp(feed: Feed, loads: Loads) -> None:
 
 def with_picows(feed: Feed) -> None:
     """Listen with picows and orjson, on the event loop that Python brings."""
-    asyncio.run(_picows(feed))
+    import orjson
+
+    asyncio.run(_picows(feed, Reader(feed.tally, orjson.loads)))
+
+
+def with_picows_same_events(feed: Feed) -> None:
+    """Listen with the same, and make the very events of this package."""
+    import orjson
+
+    from subjects.same_events import EventReader
+
+    asyncio.run(_picows(feed, EventReader(feed.tally, orjson.loads)))
 
 
 def with_picows_uvloop(feed: Feed) -> None:
-    """Listen with the same on uvloop."""
+    """Listen with picows and orjson on uvloop."""
+    import orjson
     import uvloop
 
     run: Callable[[Coroutine[Any, Any, None]], None] = uvloop.run
-    run(_picows(feed))
+    run(_picows(feed, Reader(feed.tally, orjson.loads)))
 
 
-async def _picows(feed: Feed) -> None:
-    import orjson
+async def _picows(feed: Feed, reader: Reader | EventReader) -> None:
     from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
-    reader, text = Reader(feed.tally, orjson.loads), WSMsgType.TEXT
+    text = WSMsgType.TEXT
 
     class Listener(WSListener):  # type: ignore[misc]  # it has no types
         def on_ws_connected(self, transport: WSTransport) -> None:

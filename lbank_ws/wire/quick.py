@@ -16,8 +16,8 @@ from lbank_ws.wire.levels import Levels
 
 _SHORT = 1000  # characters; nothing but a book is longer
 
-# A number is as yet what it was in JSON, a fraction a `Decimal`: what counts as one is decided in `values.py`. A fraction
-# that is not zero has been through `values.fraction`, and is one.
+# A number is as yet what it was in JSON: what counts as one is decided in `values.py`. A fraction that is not zero is
+# one: it is a `Decimal` that `values.fraction` has made.
 _Value = object
 
 

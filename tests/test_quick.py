@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 
 import pytest
 from hypothesis import given, settings
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from lbank_ws.errors import DecodeError
 from lbank_ws.events import Depth, Receipt
 from lbank_ws.wire import V2, v2
+from lbank_ws.wire.levels import parsed_book
 from tests.fuzzing import TIMES
 from tests.samples import samples
 
@@ -76,6 +78,7 @@ NUMBERS = st.one_of(
     st.sampled_from(
         ["1" * 40, "0." + "1" * 300, '"7.5"', '"1_0"', '" 1"', '"NaN"', '"x"', "null", "true", "[1]", "{}", "NaN"]
     ),
+    st.sampled_from(["0." + "0" * 70, "0e-99", "0.0e99", "1.0e60", "9.9e60", "10.1e60", "1.1e-60", "0.9e-60"]),
 )
 WORDS = st.sampled_from(['"buy"', '"sell_market"', '"BUY"', '"hold"', "null", "1", '"b\\u0075y"', '"é"', "[]"])
 MOMENTS = st.sampled_from(
@@ -182,6 +185,23 @@ def test_usual_push_is_read_quickly(content):
 
     assert event is not None
     assert event.pair == "btc_usdt"
+
+
+def test_book_is_equal_whichever_way_its_sides_were_read():
+    """One of them is a view of its frame, and becomes text and numbers when somebody looks."""
+    frame = json.dumps(BOOK, separators=(",", ":"))
+    view, again = quick.read(frame, RECEIPT), quick.read(frame, RECEIPT)
+    cut = parsed_book(frame)["depth"]["bids"]
+
+    assert view.bids == again.bids == cut == view.bids
+    assert view.bids.plain_text == cut.plain_text == frame[frame.index('"bids":') + 7 : frame.index("}")]
+    assert view.bids == again.bids  # one has been read as text, the other has not
+    assert hash(view.bids) == hash(cut) == hash(tuple(cut))
+    assert pickle.loads(pickle.dumps(again.bids)) == cut
+    other = quick.read(frame.replace('["1","1"]]', '["1","2"]]'), RECEIPT)
+    assert other.bids[0] == cut[0]
+    assert other.bids != again.bids
+    assert other.bids != cut
 
 
 @pytest.mark.parametrize("text", ['"1_0"', ' "1_0"', '"NaN"', ' "NaN"', '" 1"'], ids=repr)

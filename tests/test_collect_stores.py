@@ -426,6 +426,20 @@ def test_strange_files_in_the_store_stay_and_are_noted(files):
     assert (verdict.problems, verdict.notes) == ([], ["raw/README is none of ours"])
 
 
+@pytest.mark.parametrize("left", [[], ["manifest.tmp"]], ids=["nothing", "half a manifest"])
+def test_a_run_that_was_killed_before_its_manifest_is_none(files, left):
+    """A kill may come at any moment, between the making of a folder and its first file too."""
+    files.run((TRADES, trade(0)))
+    folder = files.path / "runs" / "20261127T061824.785Z-vm-16238"
+    folder.mkdir()
+    for name in left:
+        (folder / name).write_text("{")
+    files.run((TRADES, trade(1)))
+
+    verdict = files.verify()
+    assert (verdict.problems, verdict.notes, verdict.runs) == ([], [], 2)
+
+
 # What `verify` sees.
 
 
@@ -461,7 +475,7 @@ TAMPERINGS: dict[str, tuple[Callable[[Path], object], str]] = {
     "a coverage": (of_manifest(lambda said: said["topics"][0].update(coverage_pct=100.0)), "coverage_pct says 100.0"),
     "a hash": (of_manifest(lambda said: said["segments"][0].update(sha256="0")), "sha256 says"),
     "a hole": (of_manifest(lambda said: said["gaps"].clear()), "gaps has 0 rows, and there are 1"),
-    "a manifest is gone": (lambda root: next((root / "runs").glob("*/manifest.json")).unlink(), "No such file"),
+    "a manifest is gone": (lambda root: next((root / "runs").glob("*/manifest.json")).unlink(), "has no manifest"),
     "another run": (of_manifest(lambda said: said.update(run="x")), "its manifest is that of x"),
 }
 

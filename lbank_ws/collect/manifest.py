@@ -235,9 +235,11 @@ def read(root: str | os.PathLike[str], run: str) -> dict[str, Any]:
 
 
 def runs(root: str | os.PathLike[str]) -> list[str]:
-    """Give the names of all runs of a store, sorted; those of one host are in the order of time."""
-    folder = Path(root) / RUNS
-    return sorted(path.name for path in folder.glob("*") if is_run(path.name)) if folder.is_dir() else []
+    """Give the names of all runs of a store, sorted; those of one host are in the order of time.
+
+    A run begins with its manifest, before all that it keeps; a folder without one is of a run that was killed before.
+    """
+    return sorted(path.parent.name for path in Path(root, RUNS).glob(f"*/{MANIFEST}") if is_run(path.parent.name))
 
 
 def held_s(row: Mapping[str, Any], said: Mapping[str, Any]) -> float:

@@ -31,13 +31,12 @@ class Shelf:
         wrong_nodes: How many books came from nodes that do not count.
     """
 
-    __slots__ = ("_held_s", "_held_sent_s", "_nodes", "flaw", "held", "since", "wrong_nodes")
+    __slots__ = ("_held_s", "_nodes", "flaw", "held", "since", "wrong_nodes")
 
     def __init__(self, nodes: str | None) -> None:
         self._nodes = nodes
         self.held: Depth | Ticker | None = None
         self._held_s = 0.0
-        self._held_sent_s: float | None = None
         self.flaw: Flaw | None = Flaw.NOTHING_YET
         self.since: datetime | None = None
         self.wrong_nodes = 0
@@ -53,7 +52,6 @@ class Shelf:
         flaw = suspected or self._flaw_of(event, now_s)
         if flaw is None:
             self.held, self._held_s, self.flaw, self.since = event, now_s, None, None
-            self._held_sent_s = event.sent_s
             return event
         self.wrong_nodes += flaw is Flaw.WRONG_NODE
         self.spoil(flaw, event.received_at)
@@ -89,7 +87,7 @@ class Shelf:
                 return Flaw.LATE
         if isinstance(event, Depth) and (flaw := flaw_of(event, self._nodes)) is not None:
             return flaw
-        held_s = self._held_sent_s
+        held_s = None if self.held is None else self.held.sent_s
         if held_s is None or sent_s is None or sent_s >= held_s:
             return None
         # One that is not served any more stands in nobody's way: a clock of theirs may have been set back.

@@ -39,9 +39,9 @@ class Levels(Sequence[Level]):
     __slots__ = ("_best", "_frame", "_json", "_levels", "_raw", "_text")
 
     def __init__(self, raw: list[object] | str, frame: str) -> None:
-        self._text: str | None = raw if isinstance(raw, str) else ""  # None while nobody has asked for it
+        self._text = raw if isinstance(raw, str) else ""
         self._raw = None if isinstance(raw, str) else raw
-        self._json: bytes | None = None  # of that text
+        self._json: bytes | None = None  # what the text is made of when somebody asks for it
         self._frame = frame
         self._best: Level | None = None
         self._levels: tuple[Level, ...] | None = None
@@ -56,7 +56,7 @@ class Levels(Sequence[Level]):
         if best is None:
             return None
         levels = cls("", frame)
-        levels._text, levels._json = None, json
+        levels._json = json
         levels._best = Level(Decimal(str(best[1], "ascii")), Decimal(str(best[2], "ascii")))
         return levels
 
@@ -127,8 +127,8 @@ class Levels(Sequence[Level]):
         return self._best or self._read(self._rows()[0])
 
     def _read_text(self) -> str:
-        if self._text is None:
-            self._text = str(self._json or b"", "ascii")
+        if self._json is not None and not self._text:
+            self._text = str(self._json, "ascii")
         return self._text
 
     def _rows(self) -> list[object]:

@@ -6,13 +6,10 @@ import asyncio
 import json
 import ssl
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from subjects import Feed
 from subjects.by_hand import Reader
-
-if TYPE_CHECKING:
-    from subjects.same_events import EventReader  # it brings this package into the process
 
 Loads = Callable[[Any], Any]
 
@@ -132,7 +129,7 @@ def with_picows_same_events(feed: Feed) -> None:
     """Listen with the same, and make the very events of this package."""
     import orjson
 
-    from subjects.same_events import EventReader
+    from subjects.same_events import EventReader  # it brings this package into the process
 
     asyncio.run(_picows(feed, EventReader(feed.tally, orjson.loads)))
 
@@ -146,7 +143,7 @@ def with_picows_uvloop(feed: Feed) -> None:
     run(_picows(feed, Reader(feed.tally, orjson.loads)))
 
 
-async def _picows(feed: Feed, reader: Reader | EventReader) -> None:
+async def _picows(feed: Feed, reader: Reader) -> None:
     from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
     text = WSMsgType.TEXT

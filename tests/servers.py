@@ -67,9 +67,13 @@ class Server:
         return {"user": self.account, "group": self.account, "extra_groups": []}
 
     def kill(self) -> None:
-        """End it at once, as a power cut of its process."""
+        """End it at once, as a power cut.
+
+        A session of PostgreSQL is a process of its own, and may outlive its parent by one transaction.
+        """
         if self._process is not None:
-            self._process.send_signal(signal.SIGKILL)
+            self.freeze()  # so that it starts no other one meanwhile
+            self._send_all(signal.SIGKILL)
             self._process.wait(10)
             self._process = None
 
@@ -81,14 +85,14 @@ class Server:
         self._send_all(signal.SIGCONT)
 
     def _send_all(self, what: signal.Signals) -> None:
-        """Send a signal to the process and its children; PostgreSQL has one for each session."""
+        """Send a signal to the children of the process and to itself; PostgreSQL has one for each session."""
         assert self._process is not None
         parent = self._process.pid
-        self._process.send_signal(what)
         for known in Path("/proc").glob("[0-9]*/stat"):
             with contextlib.suppress(OSError):  # it has ended meanwhile
                 if int(known.read_text().rpartition(")")[2].split()[1]) == parent:
                     os.kill(int(known.parent.name), what)
+        self._process.send_signal(what)  # last: who loses his parent is nobody's child any more
 
     def end(self) -> None:
         self.kill()

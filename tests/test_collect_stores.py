@@ -493,6 +493,15 @@ def test_verify_fails_on_any_difference(files, name):
     assert any(re.search(words, problem) for problem in problems), problems
 
 
+def test_verify_sees_that_a_manifest_is_missing_of_a_run_that_kept_nothing_but_a_hole(files):
+    """There is no segment that would tell of it."""
+    files.run(Gap(TRADES, AT, None, GapCause.LINE_LOST))
+    (run,) = manifest.runs(files.path)
+    (files.path / "runs" / run / "manifest.json").unlink()
+
+    assert files.verify().problems == [f"the ledger tells of holes of run {run}, which has no manifest"]
+
+
 def test_verify_sees_that_a_number_is_missing(files):
     """A file and its row may both be taken away, and the sums with them; the numbers of the others tell."""
     files.run((TRADES, trade(0)), (TICKS, tick(1)), (BOOKS, book(2)))

@@ -89,6 +89,8 @@ def verify(root: str | os.PathLike[str], on_segment: Callable[[int, int], object
         _check_run(root, run, segments, numbers.get(run, _Numbers()), rows, damaged, verdict)
     for run, segments in of_run.items():
         verdict.problems += [f"{summary.path} is of run {run}, which has no manifest" for summary in segments]
+    for run in sorted({row["run"] for row in ledger.gap_rows(rows) if "run" in row} - {*known, *of_run}):
+        verdict.problems.append(f"the ledger tells of holes of run {run}, which has no manifest")
     for path in segment_paths(root, parts=True):
         verdict.notes.append(
             f"{path} is being written, or was left by a run that was killed; the next run completes it"
